@@ -1,0 +1,25 @@
+//! Adds the library folder of the `torch` that this build sees to the linker's search path.
+//!
+//! torch-sys records that folder once, when it is compiled. With pip's build isolation `torch` lives in
+//! a temporary folder that differs for every build, so the recorded one is stale from the second build on.
+
+use std::process::Command;
+
+const FIND_TORCH: &str = "import importlib.util as u, os; \
+    print(os.path.join(os.path.dirname(u.find_spec('torch').origin), 'lib'))";
+
+fn main() {
+    // A path that never exists: this script runs at every build.
+    println!("cargo:rerun-if-changed=always-run");
+    if std::env::var_os("CARGO_FEATURE_PYTHON").is_none() {
+        return;
+    }
+    let python = if std::env::var_os("VIRTUAL_ENV").is_some() { "python" } else { "python3" };
+    match Command::new(python).args(["-c", FIND_TORCH]).output() {
+        Ok(output) if output.status.success() => {
+            let folder = String::from_utf8_lossy(&output.stdout);
+            println!("cargo:rustc-link-search=native={}", folder.trim());
+        }
+        _ => println!("cargo:warning=`{python}` found no package `torch`; linking may fail"),
+    }
+}

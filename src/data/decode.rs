@@ -1,0 +1,160 @@
+//! JPEG and PNG bytes to 8-bit pixels, upright by EXIF. Damaged files are errors, never guesses.
+
+use png::{ColorType, Transformations};
+use zune_core::bytestream::ZCursor;
+use zune_core::colorspace::ColorSpace;
+use zune_core::options::DecoderOptions;
+use zune_jpeg::JpegDecoder;
+
+use super::{DataError, exif};
+
+/// 8-bit pixels, row by row, channels interleaved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// Pixels in a row.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// 3 (red, green, blue) or 1 (gray).
+    pub channels: usize,
+    /// `height * width * channels` values.
+    pub data: Vec<u8>,
+}
+
+/// What to decode to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pixels {
+    /// Red, green, blue.
+    Rgb,
+    /// Luma: of a colour JPEG its Y plane, as OpenCV gives it.
+    Gray,
+}
+
+impl Pixels {
+    fn channels(self) -> usize {
+        match self {
+            Self::Rgb => 3,
+            Self::Gray => 1,
+        }
+    }
+}
+
+/// Images above this many pixels a side are refused.
+const MAX_SIDE: usize = 1 << 14;
+
+/// Decodes a JPEG or PNG file.
+///
+/// # Errors
+/// [`DataError::Image`] if the bytes are neither, are damaged or end early.
+pub fn decode(bytes: &[u8], pixels: Pixels) -> Result<Image, DataError> {
+    if bytes.is_empty() {
+        return Err(DataError::Image("the image has no bytes".into()));
+    }
+    let (image, orientation) = if bytes.starts_with(&[0xff, 0xd8]) {
+        decode_jpeg(bytes, pixels)?
+    } else if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
+        decode_png(bytes, pixels)?
+    } else {
+        return Err(DataError::Image("neither a JPEG nor a PNG image".into()));
+    };
+    Ok(exif::upright(image, orientation))
+}
+
+fn decode_jpeg(bytes: &[u8], pixels: Pixels) -> Result<(Image, u16), DataError> {
+    let broken =
+        |e: zune_jpeg::errors::DecodeErrors| DataError::Image(format!("not a whole JPEG image: {e:?}"));
+    let color = match pixels {
+        Pixels::Rgb => ColorSpace::RGB,
+        Pixels::Gray => ColorSpace::Luma,
+    };
+    // Strict: what libjpeg only warns of (a file that ends early, above all) is an error.
+    let options = DecoderOptions::new_fast()
+        .set_strict_mode(true)
+        .set_max_width(MAX_SIDE)
+        .set_max_height(MAX_SIDE)
+        .jpeg_set_out_colorspace(color);
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
+    let data = decoder.decode().map_err(broken)?;
+    let info = decoder.info().ok_or_else(|| DataError::Image("a JPEG image without header".into()))?;
+    let (width, height) = (usize::from(info.width), usize::from(info.height));
+    let channels = pixels.channels();
+    if data.len() != width * height * channels {
+        return Err(DataError::Image(format!(
+            "a JPEG image in an unsupported colour space ({:?})",
+            decoder.input_colorspace()
+        )));
+    }
+    let orientation = decoder.exif().map_or(1, |block| exif::orientation(block));
+    Ok((Image { width, height, channels, data }, orientation))
+}
+
+fn decode_png(bytes: &[u8], pixels: Pixels) -> Result<(Image, u16), DataError> {
+    let broken = |e: png::DecodingError| DataError::Image(format!("not a whole PNG image: {e}"));
+    let mut decoder = png::Decoder::new(std::io::Cursor::new(bytes));
+    decoder.set_transformations(Transformations::EXPAND | Transformations::STRIP_16);
+    let mut reader = decoder.read_info().map_err(broken)?;
+    let (width, height) = (reader.info().width as usize, reader.info().height as usize);
+    if width > MAX_SIDE || height > MAX_SIDE {
+        return Err(DataError::Image(format!("{width} x {height} pixels; at most {MAX_SIDE} a side")));
+    }
+    let size = reader
+        .output_buffer_size()
+        .ok_or_else(|| DataError::Image("a PNG image too large for memory".into()))?;
+    let mut raw = vec![0; size];
+    let frame = reader.next_frame(&mut raw).map_err(broken)?;
+    reader.finish().map_err(broken)?;
+    let orientation = reader.info().exif_metadata.as_ref().map_or(1, |block| exif::orientation(block));
+    raw.truncate(frame.buffer_size());
+    let data = match (frame.color_type, pixels) {
+        (ColorType::Rgb, Pixels::Rgb) | (ColorType::Grayscale, Pixels::Gray) => raw,
+        (ColorType::Rgba, Pixels::Rgb) => raw.chunks_exact(4).flat_map(|p| [p[0], p[1], p[2]]).collect(),
+        (ColorType::Grayscale, Pixels::Rgb) => raw.iter().flat_map(|&v| [v, v, v]).collect(),
+        (ColorType::GrayscaleAlpha, Pixels::Rgb) => {
+            raw.chunks_exact(2).flat_map(|p| [p[0], p[0], p[0]]).collect()
+        }
+        (ColorType::GrayscaleAlpha, Pixels::Gray) => raw.chunks_exact(2).map(|p| p[0]).collect(),
+        (ColorType::Rgb, Pixels::Gray) => raw.chunks_exact(3).map(luma).collect(),
+        (ColorType::Rgba, Pixels::Gray) => raw.chunks_exact(4).map(luma).collect(),
+        (ColorType::Indexed, _) => return Err(DataError::Image("a PNG palette did not expand".into())),
+    };
+    Ok((Image { width, height, channels: pixels.channels(), data }, orientation))
+}
+
+/// ITU-R BT.601 luma in the fixed point of OpenCV's RGB2GRAY.
+fn luma(pixel: &[u8]) -> u8 {
+    let [r, g, b] = [pixel[0], pixel[1], pixel[2]].map(u32::from);
+    ((r * 9798 + g * 19235 + b * 3735 + (1 << 14)) >> 15) as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Pixels, decode};
+
+    fn png(width: u32, height: u32, color: png::ColorType, data: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut encoder = png::Encoder::new(&mut bytes, width, height);
+        encoder.set_color(color);
+        encoder.set_depth(png::BitDepth::Eight);
+        let mut writer = encoder.write_header().expect("header");
+        writer.write_image_data(data).expect("data");
+        writer.finish().expect("end");
+        bytes
+    }
+
+    #[test]
+    fn png_drops_alpha_and_spreads_gray() {
+        let bytes = png(2, 1, png::ColorType::Rgba, &[1, 2, 3, 9, 4, 5, 6, 9]);
+        assert_eq!(decode(&bytes, Pixels::Rgb).expect("png").data, [1, 2, 3, 4, 5, 6]);
+        let bytes = png(2, 1, png::ColorType::Grayscale, &[7, 8]);
+        assert_eq!(decode(&bytes, Pixels::Rgb).expect("png").data, [7, 7, 7, 8, 8, 8]);
+        assert_eq!(decode(&bytes, Pixels::Gray).expect("png").data, [7, 8]);
+    }
+
+    #[test]
+    fn every_truncation_of_a_png_is_an_error() {
+        let bytes = png(5, 4, png::ColorType::Grayscale, &[3; 20]);
+        for end in 0..bytes.len() {
+            assert!(decode(&bytes[..end], Pixels::Gray).is_err(), "{end} of {}", bytes.len());
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! From bytes in a pack to the arrays that the network reads.
+//!
+//! `pack` (LMDB) → `decode` (JPEG, PNG) → `color`, `resize` (OpenCV's 8-bit arithmetic) → `transform`
+//! (one sample) → `batch` (many samples on many threads). `random` draws the augmentations.
+
+pub mod batch;
+pub mod color;
+pub mod decode;
+mod error;
+mod exif;
+pub mod pack;
+pub mod random;
+pub mod resize;
+pub mod transform;
+
+pub use error::DataError;

@@ -1,0 +1,72 @@
+//! Random draws without a stream: every draw is a function of (seed, epoch, domain, sample, operation),
+//! so a batch is the same for any number of threads and after any restart.
+
+/// What a draw decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u64)]
+pub enum Operation {
+    /// Whether to flip.
+    Flip = 1,
+    /// Whether to jitter.
+    Jitter = 2,
+    /// How far to shift the hue.
+    Hue = 3,
+    /// How far to shift the saturation.
+    Saturation = 4,
+    /// How far to shift the value.
+    Value = 5,
+}
+
+/// Identifies the sample that draws are for.
+#[derive(Debug, Clone, Copy)]
+pub struct Key {
+    /// The run's seed.
+    pub seed: u64,
+    /// The epoch.
+    pub epoch: u64,
+    /// The domain's position among the loader's domains.
+    pub domain: u64,
+    /// The sample's index within its domain.
+    pub sample: u64,
+}
+
+/// SplitMix64's output function: a bijection of 64 bits that passes statistical tests on counters.
+fn mix(mut z: u64) -> u64 {
+    z = z.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+impl Key {
+    /// A number in [0, 1) for `operation`.
+    #[must_use]
+    pub fn uniform(self, operation: Operation) -> f64 {
+        let words = [self.epoch, self.domain, self.sample, operation as u64];
+        let bits = words.iter().fold(mix(self.seed), |state, &word| mix(state ^ mix(word)));
+        (bits >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// A number in [-limit, limit) for `operation`.
+    #[must_use]
+    pub fn symmetric(self, operation: Operation, limit: f64) -> f64 {
+        (2.0 * self.uniform(operation) - 1.0) * limit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Key, Operation};
+
+    #[test]
+    fn draws_are_uniform_and_differ_between_operations() {
+        let key = |sample| Key { seed: 1, epoch: 2, domain: 0, sample };
+        let n = 20_000;
+        let flips: Vec<f64> = (0..n).map(|i| key(i).uniform(Operation::Flip)).collect();
+        let jitters: Vec<f64> = (0..n).map(|i| key(i).uniform(Operation::Jitter)).collect();
+        let mean = flips.iter().sum::<f64>() / n as f64;
+        assert!((mean - 0.5).abs() < 0.01, "{mean}");
+        let both = flips.iter().zip(&jitters).filter(|(a, b)| **a < 0.5 && **b < 0.5).count();
+        assert!((both as f64 / n as f64 - 0.25).abs() < 0.015, "{both}");
+    }
+}

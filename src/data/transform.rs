@@ -1,0 +1,308 @@
+//! One sample: bytes to the normalized image (channels, S, S) and the depth map (D, D).
+
+use std::borrow::Cow;
+
+use ndarray::{ArrayViewMut2, ArrayViewMut3, Axis};
+
+use super::DataError;
+use super::color::{HsvShift, hsv_to_rgb, rgb_to_hsv, shift_hsv};
+use super::decode::{Image, Pixels, decode};
+use super::resize::{linear, nearest_indices};
+
+/// Which channels the network reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Color {
+    /// Red, green, blue, then hue, saturation, value of the same pixels.
+    RgbHsv,
+    /// Red, green, blue.
+    Rgb,
+    /// Hue, saturation, value.
+    Hsv,
+}
+
+impl Color {
+    /// The number of channels.
+    #[must_use]
+    pub fn channels(self) -> usize {
+        match self {
+            Self::RgbHsv => 6,
+            Self::Rgb | Self::Hsv => 3,
+        }
+    }
+}
+
+/// Five landmarks: x1 y1 … x5 y5 in pixels.
+pub type Landmarks = [f32; 10];
+
+/// The augmentation of one sample.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Draws {
+    /// Mirror left and right.
+    pub flip: bool,
+    /// Shift the colours.
+    pub jitter: Option<HsvShift>,
+}
+
+/// How a sample becomes the network's input.
+#[derive(Debug, Clone)]
+pub struct Transform {
+    size: usize,
+    depth_size: usize,
+    color: Color,
+    /// Whether the HSV half is computed from the jittered pixels. The official code computes it from the
+    /// original ones, so its two halves disagree.
+    consistent_hsv: bool,
+    crop_margin: Option<f64>,
+    /// For each channel the value of each of the 256 levels.
+    levels: Vec<[f32; 256]>,
+}
+
+impl Transform {
+    /// A transform to `size` x `size` pixels and `depth_size` x `depth_size` depth maps. `mean` and `std`
+    /// are fractions of 255, one per channel; `crop_margin` crops to the landmarks' square, widened by
+    /// that fraction of its side.
+    ///
+    /// # Errors
+    /// [`DataError::Image`] if a size is zero or `mean` and `std` do not have one value per channel.
+    pub fn new(
+        size: usize,
+        depth_size: usize,
+        color: Color,
+        (mean, std): (&[f32], &[f32]),
+        consistent_hsv: bool,
+        crop_margin: Option<f64>,
+    ) -> Result<Self, DataError> {
+        if size == 0 || depth_size == 0 {
+            return Err(DataError::Image("image and depth size must be positive".into()));
+        }
+        let channels = color.channels();
+        if mean.len() != channels || std.len() != channels || std.contains(&0.0) {
+            return Err(DataError::Image(format!(
+                "mean and std need {channels} values each, std none that is zero"
+            )));
+        }
+        let levels = mean.iter().zip(std).map(|(mean, std)| {
+            let scale = 1.0 / (std * 255.0);
+            std::array::from_fn(|level| (level as f32 - mean * 255.0) * scale)
+        });
+        Ok(Self { size, depth_size, color, consistent_hsv, crop_margin, levels: levels.collect() })
+    }
+
+    /// Channels of the output.
+    #[must_use]
+    pub fn channels(&self) -> usize {
+        self.color.channels()
+    }
+
+    /// Side of the output image.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Side of the output depth map.
+    #[must_use]
+    pub fn depth_size(&self) -> usize {
+        self.depth_size
+    }
+
+    /// Fills `image_out` (channels, size, size) and `depth_out` (depth_size, depth_size) with depth in
+    /// [0, 1]; zeros without `depth`.
+    ///
+    /// # Errors
+    /// [`DataError::Image`] if an image does not decode, or a crop is asked for without landmarks or
+    /// with a depth map of another size than the image.
+    pub fn apply(
+        &self,
+        image: &[u8],
+        depth: Option<&[u8]>,
+        landmarks: Option<&Landmarks>,
+        draws: Draws,
+        image_out: ArrayViewMut3<'_, f32>,
+        depth_out: ArrayViewMut2<'_, f32>,
+    ) -> Result<(), DataError> {
+        let image = decode(image, Pixels::Rgb)?;
+        let depth = depth
+            .map(|bytes| decode(bytes, Pixels::Gray))
+            .transpose()
+            .map_err(|e| DataError::Image(format!("depth map: {e}")))?;
+        let (image, depth) = match self.crop_margin {
+            None => (image, depth),
+            Some(margin) => crop_both(&image, depth.as_ref(), landmarks, margin)?,
+        };
+        self.write_image(image, draws, image_out);
+        write_depth(depth.as_ref(), self.size, draws.flip, depth_out);
+        Ok(())
+    }
+
+    fn write_image(&self, mut rgb: Image, draws: Draws, mut out: ArrayViewMut3<'_, f32>) {
+        let mut hsv = rgb.clone();
+        let wants_hsv = self.color != Color::Rgb;
+        if wants_hsv || draws.jitter.is_some() {
+            rgb_to_hsv(&rgb.data, &mut hsv.data);
+        }
+        if let Some(shift) = draws.jitter {
+            let mut jittered = hsv.data.clone();
+            shift_hsv(&mut jittered, shift);
+            hsv_to_rgb(&jittered, rgb.width, &mut rgb.data);
+            if self.consistent_hsv && wants_hsv {
+                rgb_to_hsv(&rgb.data, &mut hsv.data);
+            }
+        }
+        let halves: &mut [&mut Image] = match self.color {
+            Color::RgbHsv => &mut [&mut rgb, &mut hsv],
+            Color::Rgb => &mut [&mut rgb],
+            Color::Hsv => &mut [&mut hsv],
+        };
+        for (half, (mut planes, levels)) in
+            halves.iter_mut().zip(out.axis_chunks_iter_mut(Axis(0), 3).zip(self.levels.chunks_exact(3)))
+        {
+            if draws.flip {
+                flip(half);
+            }
+            let resized = if (half.width, half.height) == (self.size, self.size) {
+                Cow::Borrowed(&**half)
+            } else {
+                Cow::Owned(linear(half, self.size, self.size))
+            };
+            for (channel, (mut plane, levels)) in planes.outer_iter_mut().zip(levels).enumerate() {
+                for (value, pixel) in plane.iter_mut().zip(resized.data.chunks_exact(3)) {
+                    *value = levels[usize::from(pixel[channel])];
+                }
+            }
+        }
+    }
+}
+
+fn flip(image: &mut Image) {
+    for row in image.data.chunks_exact_mut(image.width * image.channels) {
+        let (mut left, mut right) = (0, image.width - 1);
+        while left < right {
+            for channel in 0..image.channels {
+                row.swap(left * image.channels + channel, right * image.channels + channel);
+            }
+            left += 1;
+            right -= 1;
+        }
+    }
+}
+
+/// Resizes to `size` x `size` (nearest), then to the shape of `out` (bilinear, half-pixel centres, no
+/// antialiasing); only the pixels that the second step reads are computed.
+fn write_depth(depth: Option<&Image>, size: usize, flip: bool, mut out: ArrayViewMut2<'_, f32>) {
+    let Some(depth) = depth else {
+        out.fill(0.0);
+        return;
+    };
+    let mut columns = nearest_indices(depth.width, size);
+    let rows = nearest_indices(depth.height, size);
+    if flip {
+        columns.iter_mut().for_each(|x| *x = depth.width - 1 - *x);
+    }
+    let taps = |to: usize| -> Vec<([usize; 2], [f32; 2])> {
+        let scale = size as f32 / to as f32;
+        (0..to)
+            .map(|i| {
+                let position = ((i as f32 + 0.5) * scale - 0.5).max(0.0);
+                let first = (position as usize).min(size - 1);
+                let fraction = position - first as f32;
+                ([first, (first + 1).min(size - 1)], [1.0 - fraction, fraction])
+            })
+            .collect()
+    };
+    let (down, across) = (taps(out.nrows()), taps(out.ncols()));
+    for (mut out, (ys, wy)) in out.outer_iter_mut().zip(&down) {
+        for (out, (xs, wx)) in out.iter_mut().zip(&across) {
+            let row = |y: usize| {
+                let at = |x: usize| f32::from(depth.data[rows[y] * depth.width + columns[x]]);
+                wx[0] * at(xs[0]) + wx[1] * at(xs[1])
+            };
+            *out = (wy[0] * row(ys[0]) + wy[1] * row(ys[1])) / 255.0;
+        }
+    }
+}
+
+fn crop_both(
+    image: &Image,
+    depth: Option<&Image>,
+    landmarks: Option<&Landmarks>,
+    margin: f64,
+) -> Result<(Image, Option<Image>), DataError> {
+    let Some(landmarks) = landmarks else {
+        return Err(DataError::Image("a crop needs five landmarks, and the sample has none".into()));
+    };
+    if let Some(depth) = depth
+        && (depth.width, depth.height) != (image.width, image.height)
+    {
+        return Err(DataError::Image(format!(
+            "a crop needs a depth map of the image's size ({} x {}), not {} x {}",
+            image.width, image.height, depth.width, depth.height
+        )));
+    }
+    let range = |offset: usize| {
+        let values = landmarks.iter().skip(offset).step_by(2).map(|&v| f64::from(v));
+        values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)))
+    };
+    let ((left, right), (top, bottom)) = (range(0), range(1));
+    let side = (right - left).max(bottom - top);
+    let more = (side * margin / 2.0).trunc();
+    let clip = |low: f64, limit: usize| {
+        let end = (low + side + more).clamp(0.0, limit as f64) as usize;
+        ((low - more).clamp(0.0, limit as f64) as usize, end)
+    };
+    let ((x0, x1), (y0, y1)) = (clip(left, image.width), clip(top, image.height));
+    if x0 >= x1 || y0 >= y1 {
+        return Err(DataError::Image("the landmarks lie outside the image".into()));
+    }
+    let crop = |image: &Image| {
+        let row = image.width * image.channels;
+        let columns = x0 * image.channels..x1 * image.channels;
+        let data = image.data.chunks_exact(row).take(y1).skip(y0).flat_map(|r| &r[columns.clone()]);
+        Image { width: x1 - x0, height: y1 - y0, channels: image.channels, data: data.copied().collect() }
+    };
+    Ok((crop(image), depth.map(crop)))
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{Array2, array};
+
+    use super::{Image, crop_both, flip, write_depth};
+
+    fn ramp(width: usize, height: usize, channels: usize) -> Image {
+        let data = (0..width * height * channels).map(|i| i as u8).collect();
+        Image { width, height, channels, data }
+    }
+
+    #[test]
+    fn depth_is_the_mean_of_the_centre_pixels() {
+        let depth = ramp(8, 8, 1);
+        let mut out = Array2::zeros((1, 1));
+        write_depth(Some(&depth), 8, false, out.view_mut());
+        let centre = [27.0, 28.0, 35.0, 36.0].iter().sum::<f32>() / 4.0;
+        assert_eq!(out, array![[centre / 255.0]]);
+        let (mut flipped, mut other) = (Array2::zeros((4, 4)), Array2::zeros((4, 4)));
+        write_depth(Some(&depth), 8, true, flipped.view_mut());
+        write_depth(Some(&depth), 8, false, other.view_mut());
+        other.invert_axis(ndarray::Axis(1));
+        assert_eq!(flipped, other);
+    }
+
+    #[test]
+    fn flip_mirrors_pixels_not_channels() {
+        let mut image = ramp(3, 1, 2);
+        flip(&mut image);
+        assert_eq!(image.data, [4, 5, 2, 3, 0, 1]);
+    }
+
+    #[test]
+    fn crop_is_the_widened_square_clipped_to_the_image() {
+        let landmarks = [2.0, 2.0, 6.0, 2.0, 4.0, 3.0, 3.0, 5.0, 5.0, 5.0];
+        let (image, _) = crop_both(&ramp(10, 8, 1), None, Some(&landmarks), 0.5).expect("crop");
+        assert_eq!((image.width, image.height, image.data[0]), (6, 6, 11));
+        let (image, _) = crop_both(&ramp(10, 8, 1), None, Some(&landmarks), 9.0).expect("crop");
+        assert_eq!((image.width, image.height), (10, 8));
+        assert!(crop_both(&ramp(10, 8, 1), None, None, 0.5).is_err());
+        assert!(crop_both(&ramp(10, 8, 1), Some(&ramp(5, 4, 1)), Some(&landmarks), 0.5).is_err());
+    }
+}

@@ -1,0 +1,30 @@
+//! The extension module `anrl._anrl`: argument checks, the GIL, tensors in and out. No mathematics.
+//! Its Python signatures are in `python/anrl/_anrl.pyi`.
+
+mod data;
+mod norm;
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use pyo3_tch::tch;
+
+/// Runs `work` without the GIL, on the thread pool if there are `values` enough to be worth it.
+fn run<R: Send>(py: Python<'_>, values: usize, work: impl FnOnce() -> R + Send) -> PyResult<R> {
+    if values < crate::norm::PARALLEL_FROM {
+        return Ok(py.allow_threads(work));
+    }
+    let threads = usize::try_from(tch::get_num_threads()).unwrap_or(1);
+    let pool = crate::threads::pool(threads)
+        .map_err(|e| PyRuntimeError::new_err(format!("cannot start {threads} threads: {e}")))?;
+    Ok(py.allow_threads(|| pool.install(work)))
+}
+
+fn torch_error(error: tch::TchError) -> PyErr {
+    PyRuntimeError::new_err(error.to_string())
+}
+
+#[pymodule]
+fn _anrl(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    norm::register(module)?;
+    data::register(module)
+}
