@@ -15,7 +15,7 @@ fn affine<T: Float>(x: T, scale: T, shift: T) -> T {
 /// `value` where the forward let x pass, else zero.
 #[inline(always)]
 fn masked<T: Float>(relu: bool, x: T, scale: T, shift: T, value: T) -> T {
-    if relu && !(affine(x, scale, shift) > T::ZERO) { T::ZERO } else { value }
+    if relu && affine(x, scale, shift) <= T::ZERO { T::ZERO } else { value }
 }
 
 vectorized! {
@@ -112,7 +112,6 @@ pub fn scale_shift<T: Float>(x: &[T], size: usize, scale: &[T], shift: &[T], rel
 ///
 /// # Panics
 /// Never for arrays of the sizes that [`scale_shift`] asks for.
-#[allow(clippy::too_many_arguments, reason = "six arrays in, three out, one size")]
 pub fn scale_shift_backward<T: Float>(
     dy: &[T],
     x: &[T],
@@ -146,7 +145,6 @@ pub fn scale_shift_backward<T: Float>(
 ///
 /// # Panics
 /// Never for arrays of the sizes that [`scale_shift`] asks for.
-#[allow(clippy::too_many_arguments, reason = "seven arrays in, three out, one size")]
 pub fn scale_shift_double_backward<T: Float>(
     (u, a, b): (&[T], &[T], &[T]),
     dy: &[T],

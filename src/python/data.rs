@@ -198,7 +198,6 @@ impl PyTransform {
     }
 
     /// One sample: image (channels, S, S) and depth (D, D) as numpy arrays.
-    #[allow(clippy::type_complexity, reason = "two numpy arrays")]
     fn apply<'py>(
         &self,
         py: Python<'py>,

@@ -153,7 +153,6 @@ fn scale_shift_backward(
 }
 
 #[pyfunction]
-#[allow(clippy::too_many_arguments, reason = "the signature of the second derivative")]
 fn scale_shift_double_backward(
     py: Python<'_>,
     ddx: PyTensor,

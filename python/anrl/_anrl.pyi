@@ -1,0 +1,81 @@
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from anrl.data.transform import Augment
+
+MAX_KEY: int
+
+class DataError(Exception): ...
+
+def instance_moments(x: Tensor) -> tuple[Tensor, Tensor]: ...
+def scale_shift(x: Tensor, scale: Tensor, shift: Tensor, relu: bool) -> Tensor: ...
+def scale_shift_backward(
+    dy: Tensor, x: Tensor, scale: Tensor, shift: Tensor, relu: bool
+) -> tuple[Tensor, Tensor, Tensor]: ...
+def scale_shift_double_backward(
+    ddx: Tensor,
+    ddscale: Tensor,
+    ddshift: Tensor,
+    dy: Tensor,
+    x: Tensor,
+    scale: Tensor,
+    shift: Tensor,
+    relu: bool,
+) -> tuple[Tensor, Tensor, Tensor]: ...
+@final
+class Pack:
+    def __new__(cls, path: str) -> Pack: ...
+    def get(self, key: str) -> bytes | None: ...
+    def keys(self) -> list[tuple[str, int]]: ...
+
+@final
+class PackWriter:
+    def __new__(cls, path: str, map_size: int) -> PackWriter: ...
+    def put(self, key: str, value: bytes) -> None: ...
+    def finish(self) -> None: ...
+
+@final
+class Samples:
+    def __new__(
+        cls,
+        pack: Pack,
+        keys: list[str],
+        depth_keys: list[str | None],
+        labels: list[int],
+        landmarks: list[list[float] | None],
+    ) -> Samples: ...
+    def __len__(self) -> int: ...
+
+@final
+class Transform:
+    def __new__(
+        cls,
+        image_size: int,
+        depth_size: int,
+        color: str,
+        mean: list[float],
+        std: list[float],
+        consistent_hsv: bool,
+        crop_margin: float | None,
+    ) -> Transform: ...
+    def apply(
+        self,
+        image: bytes,
+        depth: bytes | None,
+        landmarks: list[float] | None,
+        flip: bool,
+        jitter: tuple[float, float, float] | None,
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
+
+def load_batch(
+    domains: list[Samples],
+    indices: list[list[int]],
+    transform: Transform,
+    augment: Augment | None,
+    seed: int,
+    epoch: int,
+) -> tuple[Tensor, Tensor, Tensor]: ...
+def decode(image: bytes, gray: bool = False) -> NDArray[np.uint8]: ...

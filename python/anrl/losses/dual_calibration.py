@@ -1,0 +1,105 @@
+"""The two calibration losses of ANRL (section 3.3)."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+
+class CalibrationLosses(NamedTuple):
+    """The two losses of one domain, each a scalar."""
+
+    inter_domain: Tensor
+    """Inter-domain compatible: bona fide features lie as near to other domains' centres as to their own."""
+    inter_class: Tensor
+    """Inter-class separable: bona fide and attack features lie apart."""
+
+
+class DualCalibration(nn.Module):
+    """Inter-domain compatible and inter-class separable loss around moving class centres.
+
+    Each domain k has a centre of bona fide features R[k] and one of attack features F[k], moved towards each
+    batch's mean. With d(X, c) = mean over samples and dimensions of (x - c)², for a batch of domain i:
+
+    - inter-domain: mean over k ≠ i of d(bona fide, R[k]) − d(bona fide, R[i])
+    - inter-class: d(bona fide, R[i]) − d(bona fide, F[i]) − d(attack, R[i])
+
+    Args:
+        num_domains: K, at least 2.
+        num_features: D, the length of a feature vector.
+        momentum: Weight of the old centre when it moves.
+        init: "first" starts a centre at its first batch's mean, and leaves domains that were not seen yet out
+            of the inter-domain loss; "ones" starts all at one, as the official code does.
+        margin: If given, a loss l becomes max(0, l + margin); without it both are unbounded below.
+
+    Raises:
+        ValueError: ``num_domains`` is below 2 or ``init`` is unknown.
+    """
+
+    real: Tensor
+    fake: Tensor
+    seen: Tensor
+
+    def __init__(
+        self,
+        num_domains: int,
+        num_features: int,
+        momentum: float = 0.9,
+        init: str = "first",
+        margin: float | None = None,
+    ) -> None:
+        """See the class."""
+        super().__init__()
+        if num_domains < 2:
+            raise ValueError(f"calibration between domains needs at least 2 domains, got {num_domains}")
+        if init not in ("first", "ones"):
+            raise ValueError(f"init must be 'first' or 'ones', not {init!r}")
+        self.momentum = momentum
+        self.margin = margin
+        self.register_buffer("real", torch.ones(num_domains, num_features))
+        self.register_buffer("fake", torch.ones(num_domains, num_features))
+        self.register_buffer("seen", torch.full((num_domains,), init == "ones"))
+
+    def forward(self, features: Tensor, labels: Tensor, domain: int) -> CalibrationLosses:
+        """Moves the centres of ``domain`` (in training mode), then computes its losses.
+
+        Args:
+            features: (N, D), or maps (N, D, H, W) that are averaged over their pixels.
+            labels: (N,), 0 = bona fide, 1 = attack; both must occur.
+            domain: Index of the domain that all samples come from.
+
+        Raises:
+            ValueError: one of the classes is missing.
+        """
+        if features.dim() > 2:
+            features = features.flatten(2).mean(2)
+        real, fake = features[labels == 0], features[labels == 1]
+        if len(real) == 0 or len(fake) == 0:
+            missing = "bona fide (label 0)" if len(real) == 0 else "attack (label 1)"
+            raise ValueError(f"the batch of domain {domain} has no {missing} sample; calibration needs both")
+        if self.training:
+            self._move(domain, real, fake)
+        others = [k for k in range(len(self.real)) if k != domain and bool(self.seen[k])]
+        # Losses refer to the centres as they are now; later batches move them.
+        own_real, own_fake = self.real[domain].clone(), self.fake[domain].clone()
+        to_own = _distance(real, own_real)
+        if others:
+            inter_domain = torch.stack([_distance(real, self.real[k].clone()) for k in others]).mean() - to_own
+        else:
+            inter_domain = to_own * 0
+        inter_class = to_own - _distance(real, own_fake) - _distance(fake, own_real)
+        if self.margin is not None:
+            inter_domain = torch.relu(inter_domain + self.margin)
+            inter_class = torch.relu(inter_class + self.margin)
+        return CalibrationLosses(inter_domain, inter_class)
+
+    @torch.no_grad()
+    def _move(self, domain: int, real: Tensor, fake: Tensor) -> None:
+        weight = 1 - self.momentum if self.seen[domain] else 1.0
+        self.real[domain].lerp_(real.mean(0).to(self.real.dtype), weight)
+        self.fake[domain].lerp_(fake.mean(0).to(self.fake.dtype), weight)
+        self.seen[domain] = True
+
+
+def _distance(features: Tensor, centre: Tensor) -> Tensor:
+    return (features - centre).square().mean()

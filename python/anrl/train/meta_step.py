@@ -1,0 +1,136 @@
+"""One step of ANRL's meta-learning (section 3.4), for any number of domains and any split of them."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.func import functional_call
+from torch.nn import functional as F  # noqa: N812
+
+from anrl.losses import DualCalibration
+from anrl.models import ANRLNet, ANRLOutput
+
+
+class DomainBatch(NamedTuple):
+    """Samples of one domain."""
+
+    image: Tensor
+    """(N, C, S, S)."""
+    label: Tensor
+    """(N,), 0 = bona fide, 1 = attack."""
+    depth: Tensor
+    """(N, S/8, S/8), in [0, 1]; 0 for attacks."""
+
+
+class LossWeights(NamedTuple):
+    """Weights of the four losses; the defaults are the official code's."""
+
+    classification: float = 1.0
+    depth: float = 0.1
+    inter_domain: float = 0.001
+    inter_class: float = 0.001
+
+
+class DomainLosses(NamedTuple):
+    """The four unweighted losses of one domain, each a scalar without graph."""
+
+    classification: Tensor
+    depth: Tensor
+    inter_domain: Tensor
+    inter_class: Tensor
+
+
+class MetaStepLosses(NamedTuple):
+    """Losses of the meta-train and the meta-test domains, in the order they were given."""
+
+    train: list[DomainLosses]
+    test: list[DomainLosses]
+
+
+def meta_step(
+    model: ANRLNet,
+    calibration: DualCalibration | None,
+    batches: Sequence[DomainBatch],
+    *,
+    meta_train: Sequence[int],
+    meta_test: Sequence[int],
+    inner_lr: float,
+    first_order: bool = False,
+    detach_base: bool = False,
+    weights: LossWeights | None = None,
+) -> tuple[Tensor, MetaStepLosses]:
+    """Computes the loss of one step; ``loss.backward()`` and an optimizer step are the caller's.
+
+    Every domain is forwarded by itself, so its batch statistics are its own. The losses of the meta-train
+    domains give one gradient step of size ``inner_lr`` on the gates; the meta-test domains are forwarded
+    with those fast weights.
+
+    Args:
+        model: The network. Without adaptive gates there is nothing to adapt and the result is the sum of all
+            domains' losses.
+        calibration: The calibration losses, or None to leave them out.
+        batches: One batch for each domain; the position is the domain's index.
+        meta_train: Indices of the meta-train domains, in the order to forward them.
+        meta_test: Indices of the meta-test domains.
+        inner_lr: Step size of the inner update.
+        first_order: Whether to treat the inner gradient as a constant: much cheaper, with an error of the
+            order of ``inner_lr``.
+        detach_base: Whether the fast weights start from detached parameters, as in the official code. This
+            cuts the gates off most of the meta-test gradient; it is here to reproduce published figures.
+        weights: Weights of the losses.
+
+    Returns:
+        The total loss with its graph, and the losses it is made of.
+
+    Raises:
+        ValueError: no meta-train domain, a domain in both splits or out of range, or a batch without both
+            classes while ``calibration`` is given.
+    """
+    weights = weights or LossWeights()
+    used = [*meta_train, *meta_test]
+    if not meta_train or len(set(used)) != len(used) or not all(0 <= k < len(batches) for k in used):
+        raise ValueError(
+            f"meta_train {list(meta_train)} and meta_test {list(meta_test)} must be disjoint, the first not "
+            f"empty, with indices of the {len(batches)} batches"
+        )
+
+    def forward(domain: int, fast: dict[str, Tensor] | None) -> tuple[Tensor, DomainLosses]:
+        batch = batches[domain]
+        output = model(batch.image) if fast is None else functional_call(model, fast, (batch.image,))
+        return _domain_loss(output, batch, domain, calibration, weights)
+
+    train = [forward(domain, None) for domain in meta_train]
+    train_loss = torch.stack([loss for loss, _ in train]).sum()
+
+    fast: dict[str, Tensor] | None = None
+    gates = model.gate_parameters()
+    if gates and meta_test and inner_lr != 0:
+        gradients = torch.autograd.grad(
+            train_loss, list(gates.values()), create_graph=not first_order, retain_graph=True
+        )
+        fast = {
+            name: (gate.detach() if detach_base else gate) - inner_lr * gradient
+            for (name, gate), gradient in zip(gates.items(), gradients, strict=True)
+        }
+    test = [forward(domain, fast) for domain in meta_test]
+    total = train_loss + sum((loss for loss, _ in test), torch.zeros_like(train_loss))
+    return total, MetaStepLosses([parts for _, parts in train], [parts for _, parts in test])
+
+
+def _domain_loss(
+    output: ANRLOutput,
+    batch: DomainBatch,
+    domain: int,
+    calibration: DualCalibration | None,
+    weights: LossWeights,
+) -> tuple[Tensor, DomainLosses]:
+    classification = F.cross_entropy(output.logits, batch.label)
+    depth = F.mse_loss(output.depth.squeeze(1), batch.depth)
+    zero = torch.zeros_like(classification)
+    inter_domain, inter_class = (
+        calibration(output.features, batch.label, domain) if calibration is not None else (zero, zero)
+    )
+    losses = (classification, depth, inter_domain, inter_class)
+    total = sum((w * loss for w, loss in zip(weights, losses, strict=True)), zero)
+    return total, DomainLosses(*(loss.detach() for loss in losses))

@@ -1,0 +1,18 @@
+"""What several tests share."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+DATA = Path(__file__).parent / "data"
+
+
+def assert_close(found, expected, relative=1e-9, name="", absolute=0.0):
+    """Holds ``found`` to ``expected`` within ``relative`` of the largest expected value."""
+    found = found.detach().numpy() if isinstance(found, torch.Tensor) else np.asarray(found)
+    expected = np.asarray(expected)
+    assert found.shape == expected.shape, f"{name}: {found.shape} instead of {expected.shape}"
+    worst = np.abs(found - expected).max()
+    limit = relative * np.abs(expected).max() + absolute
+    assert worst <= limit, f"{name}: differs by {worst:.3g}, more than {limit:.3g}"
