@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from anrl.data.transform import Augment
+from anrl.data import Transform as TransformOptions
 
 MAX_KEY: int
 
@@ -74,7 +74,7 @@ def load_batch(
     domains: list[Samples],
     indices: list[list[int]],
     transform: Transform,
-    augment: Augment | None,
+    augment: TransformOptions | None,
     seed: int,
     epoch: int,
 ) -> tuple[Tensor, Tensor, Tensor]: ...

@@ -1,1 +1,21 @@
-"""."""
+"""From image files to batches: list files, LMDB packs, the transform and the loader.
+
+Files go in through :func:`pack`; a :class:`Domain` is what is read back; :class:`DomainLoader` makes batches.
+"""
+
+from anrl.data.domain import Domain
+from anrl.data.lists import Record, read_list
+from anrl.data.loader import Batch, DomainLoader, evaluation_batches
+from anrl.data.pack import pack
+from anrl.data.transform import Transform
+
+__all__ = [
+    "Batch",
+    "Domain",
+    "DomainLoader",
+    "Record",
+    "Transform",
+    "evaluation_batches",
+    "pack",
+    "read_list",
+]

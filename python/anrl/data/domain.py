@@ -1,0 +1,129 @@
+"""A domain: the samples of one data set, in one pack."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anrl import _anrl
+from anrl._anrl import DataError
+from anrl.data.lists import Record, read_list
+from anrl.data.pack import INDEX_KEY, check_classes, decode_index
+
+
+@dataclass(frozen=True)
+class Domain:
+    """Samples of one data set, and the pack that holds their bytes.
+
+    Open one with :meth:`open`; take a part of it with :meth:`select`. It can be pickled and sent to other
+    processes.
+    """
+
+    path: Path
+    """The pack."""
+    name: str
+    """The domain's name."""
+    records: Sequence[Record] = field(repr=False)
+    """The samples."""
+
+    @classmethod
+    def open(
+        cls,
+        path: str | Path,
+        lists: Sequence[str | Path] = (),
+        *,
+        name: str | None = None,
+        columns: Sequence[str] | None = None,
+        depth_rule: str | None = None,
+    ) -> "Domain":
+        """Opens a pack, with its own index or, for packs of the official layout, with list files.
+
+        Args:
+            path: A folder with ``data.mdb``, or an LMDB file.
+            lists: List files whose paths are keys of the pack. They take the place of the index.
+            name: Name of the domain; by default the one in the index, or that of the pack.
+            columns: See :func:`anrl.data.read_list`.
+            depth_rule: See :func:`anrl.data.read_list`.
+
+        Raises:
+            DataError: the pack or a list cannot be read, has no samples or one class only, or a sample of a
+                list is not in the pack.
+        """
+        path = Path(path)
+        store = _anrl.Pack(str(path))
+        index = store.get(INDEX_KEY)
+        stored_name = path.name
+        if lists:
+            records = [r for file in lists for r in read_list(file, columns=columns, depth_rule=depth_rule)]
+        elif index is not None:
+            stored_name, records = decode_index(index, str(path))
+        else:
+            raise DataError(
+                f"{path}: a pack without an index (of the official layout, perhaps); "
+                "give the list files that belong to it"
+            )
+        check_classes(records, str(path))
+        domain = cls(path, name or stored_name, records)
+        domain.samples  # noqa: B018  # finds every sample now, so that a missing one is reported here
+        return domain
+
+    def __len__(self) -> int:
+        """The number of samples."""
+        return len(self.records)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the open pack."""
+        return {"path": self.path, "name": self.name, "records": self.records}
+
+    @cached_property
+    def samples(self) -> _anrl.Samples:
+        """The samples for the Rust loader: places in the memory map."""
+        return _anrl.Samples(
+            _anrl.Pack(str(self.path)),
+            [r.path for r in self.records],
+            [r.depth for r in self.records],
+            [r.label for r in self.records],
+            [list(r.landmarks) if r.landmarks else None for r in self.records],
+        )
+
+    @cached_property
+    def labels(self) -> NDArray[np.int64]:
+        """(N,): 0 = bona fide, 1 = attack."""
+        return np.array([r.label for r in self.records], dtype=np.int64)
+
+    def select(self, keep: Callable[[Record], bool]) -> "Domain":
+        """The samples for which ``keep`` is true."""
+        return Domain(self.path, self.name, [r for r in self.records if keep(r)])
+
+    def hold_out(self, fraction: float, seed: int) -> tuple["Domain", "Domain"]:
+        """Splits into a part to train on and a part to validate on, with no subject in both.
+
+        Samples without subject are split by video.
+
+        Args:
+            fraction: Share of the subjects to hold out, in (0, 1).
+            seed: Decides which.
+
+        Raises:
+            DataError: one of the parts would lack a class.
+        """
+        groups = sorted({_group(r) for r in self.records})
+        order = np.random.default_rng(seed).permutation(len(groups))
+        count = min(max(1, round(fraction * len(groups))), len(groups) - 1)
+        held = {groups[i] for i in order[:count]}
+        parts = self.select(lambda r: _group(r) not in held), self.select(lambda r: _group(r) in held)
+        for part, purpose in zip(parts, ("training", "validation"), strict=True):
+            if {r.label for r in part.records} != {0, 1}:
+                raise DataError(
+                    f"{self.path}: holding out {count} of {len(groups)} subjects leaves the {purpose} part "
+                    "without samples of both classes; change the held-out fraction or the seed"
+                )
+        return parts
+
+
+def _group(record: Record) -> str:
+    return record.subject or record.video

@@ -1,0 +1,118 @@
+"""Batches of several domains at once, decoded by Rust threads while the network computes."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+from torch import Tensor
+
+from anrl import _anrl
+from anrl.data.domain import Domain
+from anrl.data.transform import Transform
+
+_PREFETCH = 2
+
+
+class Batch(NamedTuple):
+    """B samples of each of K domains."""
+
+    image: Tensor
+    """(B, K, channels, S, S), float32."""
+    label: Tensor
+    """(B, K), 0 = bona fide, 1 = attack."""
+    depth: Tensor
+    """(B, K, D, D) in [0, 1], float32; zero for attacks."""
+    index: Tensor
+    """(B, K): positions in the domains' records."""
+
+
+class DomainLoader:
+    """Endless shuffling of several domains, half bona fide and half attack in every domain of every batch.
+
+    One epoch sees every sample of the longest class of all domains once; shorter ones start over. The order
+    and every augmentation depend only on (seed, epoch, domain, sample).
+
+    Args:
+        domains: The source domains.
+        batch_size: Samples of each domain in a batch; even.
+        transform: How to read a sample, with its augmentations.
+        seed: Decides order and augmentations.
+
+    Raises:
+        ValueError: ``batch_size`` is odd or not positive, or there are no domains.
+    """
+
+    def __init__(self, domains: Sequence[Domain], batch_size: int, transform: Transform, seed: int = 0) -> None:
+        """See the class."""
+        if batch_size < 2 or batch_size % 2:
+            raise ValueError(f"batch_size must be even, for half bona fide and half attack; got {batch_size}")
+        if not domains:
+            raise ValueError("a loader needs at least one domain")
+        self.domains = list(domains)
+        self.batch_size = batch_size
+        self.transform = transform
+        self.seed = seed
+        self._classes = [[np.flatnonzero(d.labels == label) for label in (0, 1)] for d in self.domains]
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+        longest = max(len(members) for classes in self._classes for members in classes)
+        return -(-longest // (self.batch_size // 2))
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of one epoch, from batch ``start`` on."""
+        half, steps = self.batch_size // 2, len(self)
+        columns = []
+        for k, classes in enumerate(self._classes):
+            halves = []
+            for label, members in enumerate(classes):
+                order = np.random.default_rng([self.seed, epoch, k, label]).permutation(members)
+                halves.append(np.resize(order, (steps, half)))
+            columns.append(np.concatenate(halves, 1))
+        indices = np.stack(columns, 2)
+
+        samples = [domain.samples for domain in self.domains]
+        yield from _prefetched(
+            [
+                lambda rows=rows: _load(samples, rows, self.transform, self.transform, self.seed, epoch)
+                for rows in indices[start:]
+            ]
+        )
+
+
+def evaluation_batches(domain: Domain, batch_size: int, transform: Transform) -> Iterator[Batch]:
+    """Every sample of a domain once, in order, without augmentation; K is 1."""
+    chunks = np.array_split(np.arange(len(domain)), -(-len(domain) // batch_size))
+    samples = [domain.samples]
+    yield from _prefetched(
+        [lambda rows=rows: _load(samples, rows[:, None], transform, None, 0, 0) for rows in chunks]
+    )
+
+
+def _load(
+    samples: list[_anrl.Samples],
+    rows: np.ndarray,
+    transform: Transform,
+    augment: Transform | None,
+    seed: int,
+    epoch: int,
+) -> Batch:
+    image, label, depth = _anrl.load_batch(samples, rows.tolist(), transform.core, augment, seed, epoch)
+    import torch
+
+    return Batch(image, label, depth, torch.from_numpy(rows))
+
+
+def _prefetched(jobs: Sequence[Callable[[], Batch]]) -> Iterator[Batch]:
+    """Runs the jobs in order on a thread, a few ahead of the consumer."""
+    pool = ThreadPoolExecutor(1, thread_name_prefix="anrl-loader")
+    try:
+        pending: list[Future[Batch]] = [pool.submit(job) for job in jobs[:_PREFETCH]]
+        for job in [*jobs[_PREFETCH:], *[None] * min(_PREFETCH, len(jobs))]:
+            batch = pending.pop(0).result()
+            if job is not None:
+                pending.append(pool.submit(job))
+            yield batch
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
