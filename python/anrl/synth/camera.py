@@ -1,0 +1,92 @@
+"""A camera: from a scene in linear light to an 8-bit picture."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage
+
+Floats = NDArray[np.float32]
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+
+
+@dataclass(frozen=True)
+class Camera:
+    """What a camera does to the light that reaches it."""
+
+    resolution: int
+    """Side of the picture in pixels."""
+    blur: float
+    """Standard deviation of the lens blur in picture pixels."""
+    noise: float
+    """Standard deviation of the sensor noise at full exposure, of full scale."""
+    white_balance: tuple[float, float, float]
+    """Gains of red, green and blue that remain after white balancing."""
+    brightness: float
+    """Mean of the picture that the automatic tone control aims at, in [0, 1]."""
+    contrast: float
+    """Standard deviation of the picture's luma that it aims at, in [0, 1]."""
+    colour: float
+    """Mean distance of a pixel from gray that it aims at, in [0, 1]."""
+    jpeg_quality: int
+    """Quality of the stored JPEG file."""
+
+    def capture(self, scene: Floats, generator: np.random.Generator) -> NDArray[np.uint8]:
+        """Takes a picture.
+
+        Args:
+            scene: (S, S, 3) in linear light.
+            generator: Noise and the errors of automatic exposure and white balance come from here.
+
+        Returns:
+            (resolution, resolution, 3).
+        """
+        scale = scene.shape[0] / self.resolution
+        # The pixel itself integrates over its area; the lens blurs more.
+        sigma = np.hypot(self.blur, 0.35) * scale
+        light = ndimage.gaussian_filter(scene, (sigma, sigma, 0), mode="nearest")
+        light = _sample(light, self.resolution)
+        light = light * np.float32(0.2 / max(float(light.mean()), 1e-3))
+        deviation = self.noise * np.sqrt(np.clip(light, 0.02, 1))
+        light = light + deviation * generator.standard_normal(light.shape, np.float32)
+        picture = np.clip(light, 0, 1) ** np.float32(1 / 2.2)
+        return to_8_bit(self._develop(picture, generator))
+
+    def _develop(self, picture: Floats, generator: np.random.Generator) -> Floats:
+        """Automatic tone and colour: what a picture was before matters little for how bright it gets."""
+        brightness, contrast, colour = (
+            aim * generator.lognormal(0, 0.12) for aim in (self.brightness, self.contrast, self.colour)
+        )
+        gray = picture @ LUMA
+        chroma = picture - gray[..., None]
+        gray = (gray - gray.mean()) * np.float32(contrast / max(float(gray.std()), 1e-3)) + np.float32(brightness)
+        chroma = chroma * np.float32(colour / max(float(np.abs(chroma).mean()), 1e-3))
+        cast = np.array(self.white_balance, np.float32) * generator.normal(1, 0.03, 3).astype(np.float32)
+        developed: Floats = (gray[..., None] + chroma) * cast
+        return developed
+
+
+def to_8_bit(picture: Floats) -> NDArray[np.uint8]:
+    """[0, 1] → 0..255."""
+    return np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
+
+
+def resize(picture: Floats, height: int, width: int) -> Floats:
+    """Resizes (H, W, 3) smoothly."""
+    channels = [
+        np.asarray(Image.fromarray(c).resize((width, height), Image.Resampling.BICUBIC))
+        for c in np.moveaxis(picture.astype(np.float32), -1, 0)
+    ]
+    return np.stack(channels, -1)
+
+
+def _sample(light: Floats, resolution: int) -> Floats:
+    """Point samples on the pixel grid, between scene points bilinearly."""
+    size = light.shape[0]
+    at = (np.arange(resolution) + 0.5) * size / resolution - 0.5
+    low = np.clip(np.floor(at).astype(int), 0, size - 2)
+    weight = (at - low).astype(np.float32)
+    rows = light[low] * (1 - weight)[:, None, None] + light[low + 1] * weight[:, None, None]
+    sampled: Floats = rows[:, low] * (1 - weight)[:, None] + rows[:, low + 1] * weight[:, None]
+    return sampled
