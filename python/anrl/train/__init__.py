@@ -1,5 +1,28 @@
-"""Training: the meta step, the configuration and the loop."""
+"""Training: the meta step, the configuration, checkpoints and the loop."""
 
-from anrl.train.meta_step import DomainBatch, DomainLosses, LossWeights, MetaStepLosses, meta_step
+from anrl.train.checkpoint import Checkpoint
+from anrl.train.config import Config, ConfigError, load_config
+from anrl.train.meta_step import (
+    DomainBatch,
+    DomainLosses,
+    LossWeights,
+    MetaStepLosses,
+    joint_step,
+    meta_step,
+)
+from anrl.train.trainer import Interrupted, train
 
-__all__ = ["DomainBatch", "DomainLosses", "LossWeights", "MetaStepLosses", "meta_step"]
+__all__ = [
+    "Checkpoint",
+    "Config",
+    "ConfigError",
+    "DomainBatch",
+    "DomainLosses",
+    "Interrupted",
+    "LossWeights",
+    "MetaStepLosses",
+    "joint_step",
+    "load_config",
+    "meta_step",
+    "train",
+]

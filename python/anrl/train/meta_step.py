@@ -118,6 +118,33 @@ def meta_step(
     return total, MetaStepLosses([parts for _, parts in train], [parts for _, parts in test])
 
 
+def joint_step(
+    model: ANRLNet,
+    calibration: DualCalibration | None,
+    batches: Sequence[DomainBatch],
+    weights: LossWeights | None = None,
+) -> tuple[Tensor, list[DomainLosses]]:
+    """The step without meta-learning: all domains in one forward pass, their losses added.
+
+    Args:
+        model: The network.
+        calibration: The calibration losses, or None to leave them out.
+        batches: One batch for each domain; the position is the domain's index.
+        weights: Weights of the losses.
+
+    Returns:
+        The total loss with its graph, and the losses of each domain.
+    """
+    output = model(torch.cat([batch.image for batch in batches]))
+    sizes = [len(batch.image) for batch in batches]
+    slices = zip(*(tensor.split(sizes) for tensor in output), strict=True)
+    results = [
+        _domain_loss(ANRLOutput(*part), batch, domain, calibration, weights or LossWeights())
+        for domain, (part, batch) in enumerate(zip(slices, batches, strict=True))
+    ]
+    return torch.stack([loss for loss, _ in results]).sum(), [parts for _, parts in results]
+
+
 def _domain_loss(
     output: ANRLOutput,
     batch: DomainBatch,
