@@ -1,1 +1,49 @@
-"""."""
+"""The command line: ``anrl synth | pack | inspect | train | eval | demo``.
+
+Exit codes: 0 done, 2 a user error (the message names the culprit and the remedy), 130 stopped by Ctrl-C.
+"""
+
+import sys
+
+import typer
+
+from anrl import DataError, __version__
+from anrl.cli import data, demo, training
+from anrl.cli.console import errors
+from anrl.train import ConfigError, Interrupted
+
+app = typer.Typer(
+    name="anrl",
+    help="Face anti-spoofing that generalizes to domains never seen. Labels: 0 = bona fide, 1 = attack.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("demo")(demo.demo)
+app.command("synth")(data.synth)
+app.command("pack")(data.pack)
+app.command("inspect")(data.inspect)
+app.command("train")(training.train)
+app.command("eval")(training.evaluate)
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
+    if version:
+        print(f"anrl {__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """The entry point."""
+    try:
+        app()
+    except (DataError, ConfigError, FloatingPointError) as error:
+        errors.print(f"anrl: {error}", markup=False, style="red", soft_wrap=True)
+        sys.exit(2)
+    except Interrupted as stop:
+        errors.print(f"anrl: {stop}; the same command goes on from there", markup=False, soft_wrap=True)
+        sys.exit(130)
+    except KeyboardInterrupt:
+        errors.print("anrl: stopped")
+        sys.exit(130)

@@ -1,0 +1,102 @@
+"""``anrl synth``, ``anrl pack`` and ``anrl inspect``."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from anrl import _anrl
+from anrl.cli.console import console, progress_bar
+from anrl.data import Domain, read_list
+from anrl.data import pack as write_pack
+from anrl.data.pack import INDEX_KEY
+from anrl.synth import demo_faces, read_faces, synthesize
+from anrl.synth.build import LIST_NAME
+
+Columns = Annotated[
+    str | None,
+    typer.Option(help="Columns of the lists, if they do not name them: 'path label depth subject video attack'."),
+]
+DepthRule = Annotated[
+    str | None,
+    typer.Option(help="Where the depth map of a live image lies, for example '{folder}/{stem}_depth.jpg'."),
+]
+
+
+def synth(
+    out: Annotated[Path, typer.Argument(help="Folder to create.")],
+    faces: Annotated[
+        Path | None, typer.Option(help="Folder of face photographs, a subfolder for each person.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same files.")] = 0,
+    clips: Annotated[int, typer.Option(min=2, help="Live clips of a person, and as many attacks.")] = 4,
+    frames: Annotated[int, typer.Option(min=1, help="Frames of a clip.")] = 4,
+) -> None:
+    """Build a benchmark of simulated captures: four domains, real faces, simulated prints and replays."""
+    found = read_faces(faces) if faces is not None else demo_faces()
+    with progress_bar("simulating captures") as report:
+        names = synthesize(out, found, seed=seed, clips=clips, frames=frames, progress=report)
+    console.print(f"{out}: {', '.join(names)}")
+    console.print(f"next: anrl pack {out / names[0]}.lmdb {out / names[0] / LIST_NAME}")
+
+
+def pack(
+    out: Annotated[Path, typer.Argument(help="Pack to create.")],
+    lists: Annotated[list[Path], typer.Argument(help="List files: one 'path label …' a line.")],
+    root: Annotated[
+        Path | None, typer.Option(help="Folder that paths are relative to; by default that of the first list.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the domain; by default that of the pack.")] = None,
+    columns: Columns = None,
+    depth_rule: DepthRule = None,
+    overwrite: Annotated[bool, typer.Option(help="Replace an existing pack.")] = False,
+) -> None:
+    """Pack image files into one LMDB file, with an index of labels, subjects, videos and attacks."""
+    records = [
+        r for file in lists for r in read_list(file, columns=columns.split() if columns else None, depth_rule=depth_rule)
+    ]
+    with progress_bar("packing") as report:
+        write_pack(
+            out, records, root=root or lists[0].parent, name=name, overwrite=overwrite, progress=report
+        )
+    console.print(f"{out}: {len(records)} samples")
+
+
+def inspect(
+    path: Annotated[Path, typer.Argument(help="Pack to describe.")],
+    lists: Annotated[
+        list[Path] | None, typer.Option("--list", help="List files, for a pack of the official layout.")
+    ] = None,
+    columns: Columns = None,
+    depth_rule: DepthRule = None,
+) -> None:
+    """Describe a pack: samples, subjects, videos and attacks, sizes."""
+    store = _anrl.Pack(str(path))
+    entries = store.keys()
+    table = Table(title=str(path), title_justify="left", show_header=False)
+    table.add_row("entries", f"{len(entries)}, {sum(size for _, size in entries) / 1e6:.1f} MB")
+    if store.get(INDEX_KEY) is None and not lists:
+        table.add_row("index", "none: give the list files that belong to it with --list")
+        for key, size in entries[:5]:
+            table.add_row("", f"{key} ({size} bytes)")
+        console.print(table)
+        return
+    domain = Domain.open(
+        path, list(lists or []), columns=columns.split() if columns else None, depth_rule=depth_rule
+    )
+    records = domain.records
+    kinds = Counter("bona fide" if r.label == 0 else f"attack {r.attack}".strip() for r in records)
+    sizes = Counter(_anrl.decode(store.get(r.path) or b"").shape[:2] for r in records[:: max(1, len(records) // 50)])
+    table.add_row("domain", domain.name)
+    table.add_row("samples", str(len(records)))
+    for kind in sorted(kinds):
+        table.add_row(f"  {kind}", str(kinds[kind]))
+    table.add_row("subjects", str(len({r.subject for r in records if r.subject})))
+    table.add_row("videos", str(len({r.video for r in records})))
+    table.add_row("depth maps", str(sum(r.depth is not None for r in records)))
+    table.add_row("landmarks", str(sum(r.landmarks is not None for r in records)))
+    seen = ", ".join(f"{w} x {h} ({n} of {sizes.total()} looked at)" for (h, w), n in sizes.most_common(3))
+    table.add_row("image size", seen)
+    console.print(table)

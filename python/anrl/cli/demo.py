@@ -1,0 +1,170 @@
+"""``anrl demo``: the whole job at a small size, from photographs to a table."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import typer
+from rich.table import Table
+
+from anrl.baselines import LowLevelStatistics
+from anrl.cli.console import console, percent, progress_bar
+from anrl.data import Domain, pack, read_list
+from anrl.evaluate import Judgement, judge, score_domain, write_scores
+from anrl.metrics import Scores, eer
+from anrl.plots import plot_roc, plot_tsne
+from anrl.synth import DOMAINS, demo_faces, synthesize
+from anrl.synth.build import LIST_NAME
+from anrl.train import Checkpoint, Config, load_config, train
+from anrl.train.trainer import split_sources
+
+NAMES = [d.name for d in DOMAINS]
+
+SMALL: dict[str, Any] = {
+    "batch_size": 8,
+    "held_out": 0.2,
+    "epochs": 4,
+    "transform": {"image_size": 64},
+    "model": {"width": 0.25},
+    "optimizer": {"lr": 1e-3},
+}
+"""A network and a schedule for minutes on two cores."""
+
+METHODS: dict[str, dict[str, Any]] = {
+    "ANRL": {},
+    "batch norm": {
+        "model": {"norm": "batch"},
+        "meta": {"enabled": False},
+        "loss": {"inter_domain": 0.0, "inter_class": 0.0},
+    },
+}
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for data, checkpoints, table and pictures.")] = Path("runs/demo"),
+    unseen: Annotated[str, typer.Option(help=f"The domain to keep unseen: {', '.join(NAMES)}.")] = NAMES[1],
+    seed: Annotated[int, typer.Option(help="Decides data, initial weights and order.")] = 0,
+    quick: Annotated[bool, typer.Option(help="A minute's run that shows that everything works, no more.")] = False,
+) -> None:
+    """Train ANRL and a baseline on three simulated domains, judge both on a fourth they have not seen."""
+    if unseen not in NAMES:
+        raise typer.BadParameter(f"--unseen must be one of {', '.join(NAMES)}")
+    size = {"clips": 2, "frames": 2} if quick else {"clips": 4, "frames": 4}
+    data = out / f"data-{seed}{'-quick' if quick else ''}"
+    packs = _packs(data, seed, size)
+
+    target = Domain.open(packs[unseen])
+    judgements: dict[str, Judgement] = {}
+    features: dict[str, list[np.ndarray]] = {}
+    for method, changes in METHODS.items():
+        settings = SMALL | {
+            "sources": [{"path": str(path)} for name, path in packs.items() if name != unseen],
+            "out": str(out / f"{method.replace(' ', '_')}-{unseen}-{seed}{'-quick' if quick else ''}"),
+            "seed": seed,
+            "epochs": 1 if quick else SMALL["epochs"],
+        }
+        config = load_config(_merged(settings, changes))
+        with progress_bar(f"training {method}") as report:
+            checkpoint = Checkpoint.read(train(config, report))
+        judgements[method], features[method] = _judge(checkpoint, target, packs, out / f"scores_{config.model.norm}.csv")
+    judgements["brightness and colour statistics"] = _low_level(config, target)
+
+    plot_roc({m: j.scores for m, j in judgements.items()}, f"{unseen} (unseen), video level", out / "roc.png")
+    with console.status("drawing the features"):
+        labels = [_videos(Domain.open(p))[1] for p in packs.values()]
+        plot_tsne(features, labels, list(packs), unseen, out / "tsne.png", seed)
+    console.print(_table(judgements, unseen))
+    console.print(
+        "Simulated captures of real faces: these figures say that the method works, not how well it does on real "
+        "attacks."
+    )
+    results = {m: _summary(j) for m, j in judgements.items()}
+    (out / "results.json").write_text(json.dumps({"unseen": unseen, "seed": seed, "methods": results}, indent=1))
+    console.print(f"written: {out}/roc.png, tsne.png, results.json, checkpoints and scores")
+
+
+def _packs(data: Path, seed: int, size: dict[str, int]) -> dict[str, Path]:
+    """The four packs, made if they are not there from an earlier run."""
+    if not data.exists():
+        faces = demo_faces()
+        with progress_bar("simulating captures") as report:
+            synthesize(data, faces, seed=seed, **size, progress=report)
+    packs = {name: data / f"{name}.lmdb" for name in NAMES}
+    for name, path in packs.items():
+        if not path.exists():
+            pack(path, read_list(data / name / LIST_NAME), root=data / name, name=name)
+    return packs
+
+
+def _judge(
+    checkpoint: Checkpoint, target: Domain, packs: dict[str, Path], scores_file: Path
+) -> tuple[Judgement, list[np.ndarray]]:
+    """Judges the target's videos, and averages the features of every domain's videos."""
+    model, transform, device = checkpoint.model(), checkpoint.config.transform, torch.device("cpu")
+    features = []
+    for path in packs.values():
+        domain = Domain.open(path)
+        frames, by_frame = score_domain(model, domain, transform, device)
+        group, _ = _videos(domain)
+        features.append(np.stack([np.bincount(group, f) / np.bincount(group) for f in by_frame.T], 1))
+        if path == target.path:
+            scores = frames
+    write_scores(scores_file, target, scores)
+    return judge(scores.by_video(), checkpoint.progress.thresholds["video"]), features
+
+
+def _videos(domain: Domain) -> tuple[np.ndarray, np.ndarray]:
+    """The number of every frame's video, and every video's label."""
+    _, first, group = np.unique([r.video for r in domain.records], return_index=True, return_inverse=True)
+    return group, domain.labels[first]
+
+
+def _low_level(config: Config, target: Domain) -> Judgement:
+    splits = split_sources(config)
+    model = LowLevelStatistics([s.train for s in splits])
+    held = [model.score(s.held_out).by_video() for s in splits]
+    joined = Scores(
+        np.concatenate([s.score for s in held]),
+        np.concatenate([s.label for s in held]),
+        [f"{k}/{v}" for k, s in enumerate(held) for v in s.video],
+        [a for s in held for a in s.attack],
+    )
+    return judge(model.score(target).by_video(), eer(joined)[1])
+
+
+def _table(judgements: dict[str, Judgement], unseen: str) -> Table:
+    table = Table(title=f"{unseen}, never seen in training; video level", title_justify="left")
+    for column in ("", "AUC [95 % interval]", "HTER", "APCER", "BPCER", "ACER", "HTER at the target's own EER threshold"):
+        table.add_column(column, justify="left" if not column else "right")
+    for method, j in judgements.items():
+        at = j.at_source
+        table.add_row(
+            method,
+            f"{j.auc:.3f} [{j.auc_interval[0]:.3f}, {j.auc_interval[1]:.3f}]",
+            *(percent(v) for v in (at.hter, at.apcer, at.bpcer, at.acer, j.at_target_eer.hter)),
+        )
+    return table
+
+
+def _summary(j: Judgement) -> dict[str, Any]:
+    at = j.at_source
+    return {
+        "auc": j.auc,
+        "auc_interval": j.auc_interval,
+        "eer": j.eer,
+        "threshold_from_source": at.threshold,
+        "hter": at.hter,
+        "apcer": at.apcer_by_attack,
+        "bpcer": at.bpcer,
+        "acer": at.acer,
+        "hter_at_target_eer_threshold": j.at_target_eer.hter,
+    }
+
+
+def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    result = dict(base)
+    for key, value in changes.items():
+        result[key] = _merged(result.get(key, {}), value) if isinstance(value, dict) else value
+    return result

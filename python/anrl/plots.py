@@ -1,0 +1,86 @@
+"""Figures."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.manifold import TSNE
+from sklearn.metrics import roc_curve
+
+from anrl.metrics import Scores, auc
+
+matplotlib.use("Agg")
+
+from matplotlib import pyplot as plt  # noqa: E402
+
+
+def plot_roc(curves: Mapping[str, Scores], title: str, file: Path) -> None:
+    """Draws ROC curves: detected attacks over rejected bona fide samples.
+
+    Args:
+        curves: Scores of each method or domain, under its name.
+        title: What the scores are of.
+        file: Where to save; the suffix decides the format.
+    """
+    figure, axes = plt.subplots(figsize=(4.5, 4.5), layout="constrained")
+    for name, scores in curves.items():
+        false_alarms, detected, _ = roc_curve(scores.label, scores.score, drop_intermediate=False)
+        axes.plot(false_alarms, detected, label=f"{name} (AUC {auc(scores):.3f})")
+    axes.plot([0, 1], [0, 1], color="0.7", linestyle=":", label="chance")
+    axes.set(
+        title=title,
+        xlabel="bona fide rejected (BPCER)",
+        ylabel="attacks detected (1 - APCER, all attacks)",
+        xlim=(-0.01, 1.01),
+        ylim=(-0.01, 1.01),
+        aspect="equal",
+    )
+    axes.legend(loc="lower right", fontsize="small")
+    figure.savefig(file, dpi=150)
+    plt.close(figure)
+
+
+def plot_tsne(
+    features: Mapping[str, Sequence[NDArray[np.float32]]],
+    labels: Sequence[NDArray[np.int64]],
+    domains: Sequence[str],
+    unseen: str,
+    file: Path,
+    seed: int = 0,
+) -> None:
+    """Draws t-SNE maps of features, a panel for each method.
+
+    Args:
+        features: For each method the features of every domain, (N, D).
+        labels: Labels of every domain, (N,).
+        domains: Names of the domains.
+        unseen: The domain that was not trained on.
+        file: Where to save.
+        seed: Of t-SNE.
+    """
+    figure, panels = plt.subplots(
+        1, len(features), figsize=(5 * len(features), 5), squeeze=False, layout="constrained"
+    )
+    for axes, (method, by_domain) in zip(panels[0], features.items(), strict=True):
+        joined = np.concatenate(list(by_domain))
+        perplexity = min(30.0, (len(joined) - 1) / 3)
+        places = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(joined)
+        starts = np.cumsum([0, *(len(f) for f in by_domain)])
+        for k, (name, label) in enumerate(zip(domains, labels, strict=True)):
+            own = places[starts[k] : starts[k + 1]]
+            for value, kind, marker in ((0, "bona fide", "o"), (1, "attack", "x")):
+                axes.scatter(
+                    *own[label == value].T,
+                    s=22 if name == unseen else 10,
+                    marker=marker,
+                    color="black" if name == unseen else f"C{k}",
+                    alpha=0.8,
+                    linewidths=0.8,
+                    label=f"{name}{' (unseen)' if name == unseen else ''}, {kind}",
+                )
+        axes.set(title=method, xticks=[], yticks=[])
+    panels[0][-1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small")
+    figure.savefig(file, dpi=150)
+    plt.close(figure)

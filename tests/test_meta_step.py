@@ -1,0 +1,147 @@
+"""The meta step against finite differences and a hand-written MAML."""
+
+import pytest
+import torch
+from torch.func import functional_call
+from torch.nn import functional as F
+
+from anrl.losses import DualCalibration
+from anrl.models import ANRLNet
+from anrl.train import DomainBatch, LossWeights, joint_step, meta_step
+
+WEIGHTS = LossWeights(1, 0.1, 0.01, 0.01)
+
+
+def small(gate="1layer", domains=3, norm="adaptive"):
+    torch.manual_seed(0)
+    model = ANRLNet(in_channels=3, width=0.05, norm=norm, gate=gate).double()
+    label = torch.tensor([0, 0, 1, 1])
+    batches = [
+        DomainBatch(torch.randn(4, 3, 16, 16).double() + k, label, torch.rand(4, 2, 2).double() * (label == 0)[:, None, None])
+        for k in range(domains)
+    ]
+    return model, batches
+
+
+def total(model, batches, **options):
+    # In evaluation mode: moving centres are constants to the gradient by definition, but not to differences.
+    calibration = DualCalibration(len(batches), model.num_features, init="ones").double().eval()
+    torch.manual_seed(1)
+    torch.nn.init.normal_(calibration.real), torch.nn.init.normal_(calibration.fake)
+    options = {"meta_train": [2, 0], "meta_test": [1], "inner_lr": 0.3, "weights": WEIGHTS} | options
+    return meta_step(model, calibration, batches, **options)[0]
+
+
+@pytest.mark.parametrize("gate", ["1layer", "2layer", "static", "dual"])
+def test_gradient_is_that_of_the_loss(gate):
+    model, batches = small(gate)
+    total(model, batches).backward()
+    names = ["extractor.stem.conv.weight", "extractor.stages.1.0.norm.weight", "classifier.fc.weight"]
+    names += [name for name in model.gate_parameters() if name.startswith("extractor.stages.0.1.")]
+    for name in names:
+        parameter = model.get_parameter(name)
+        direction = torch.randn_like(parameter)
+        exact = (parameter.grad * direction).sum()
+        # The inner gradient jumps where a ReLU switches; a step small enough meets no such place.
+        numeric = [difference(model, batches, parameter, direction, h) for h in (1e-7, 1e-8, 1e-9)]
+        assert any(n == pytest.approx(exact.item(), rel=1e-4, abs=1e-6) for n in numeric), (name, exact, numeric)
+
+
+@torch.no_grad()
+def difference(model, batches, parameter, direction, h):
+    start, values = parameter.clone(), []
+    for step in (h, -h):
+        parameter.copy_(start + step * direction)
+        with torch.enable_grad():
+            values.append(total(model, batches).item())
+    parameter.copy_(start)
+    return (values[0] - values[1]) / (2 * h)
+
+
+def loss_of(model, weights, batch):
+    out = functional_call(model, weights, (batch.image,))
+    depth = F.mse_loss(out.depth[:, 0], batch.depth)
+    return WEIGHTS.classification * F.cross_entropy(out.logits, batch.label) + WEIGHTS.depth * depth
+
+
+@pytest.mark.parametrize(("meta_train", "meta_test"), [([0, 1], [2]), ([1], [0, 2]), ([3, 1, 0], [2])])
+def test_same_as_a_hand_written_maml(meta_train, meta_test):
+    model, batches = small(domains=4)
+    loss, _ = meta_step(
+        model, None, batches, meta_train=meta_train, meta_test=meta_test, inner_lr=0.5, weights=WEIGHTS
+    )
+    found = torch.autograd.grad(loss, list(model.parameters()))
+
+    inner = sum(loss_of(model, {}, batches[k]) for k in meta_train)
+    gates = {n: p for n, p in model.named_parameters() if ".gate." in n}
+    assert gates.keys() == model.gate_parameters().keys()
+    gradients = torch.autograd.grad(inner, list(gates.values()), create_graph=True)
+    fast = {n: p - 0.5 * g for (n, p), g in zip(gates.items(), gradients, strict=True)}
+    expected_loss = inner + sum(loss_of(model, fast, batches[k]) for k in meta_test)
+    expected = torch.autograd.grad(expected_loss, list(model.parameters()))
+    torch.testing.assert_close(loss, expected_loss)
+    torch.testing.assert_close(found, expected)
+
+
+def test_detached_base_cuts_the_gates_off_the_test_loss():
+    model, batches = small()
+    gate = next(iter(model.gate_parameters().values()))
+    tiny = {"inner_lr": 1e-8, "weights": LossWeights(1, 0, 0, 0)}
+    train_only = torch.autograd.grad(total(model, batches, meta_test=[], **tiny), gate)[0]
+    exact = torch.autograd.grad(total(model, batches, **tiny), gate)[0] - train_only
+    cut = torch.autograd.grad(total(model, batches, detach_base=True, **tiny), gate)[0] - train_only
+    assert cut.norm() < 1e-4 * exact.norm()
+
+
+def test_first_order_is_near_for_small_inner_steps():
+    model, batches = small()
+    first = {}
+    for rate in (1e-2, 1e-3):
+        gradients = [
+            torch.autograd.grad(total(model, batches, inner_lr=rate, first_order=flag), model.extractor.stem.conv.weight)[0]
+            for flag in (False, True)
+        ]
+        first[rate] = (gradients[0] - gradients[1]).norm() / gradients[0].norm()
+    assert 0 < first[1e-3] < 0.2 * first[1e-2]
+
+
+def test_every_domain_has_its_own_batch_statistics():
+    model, batches = small()
+    before = model.extractor.stem.norm.running_mean.clone()
+    total(model, batches, meta_test=[])
+    expected = before
+    for k in (2, 0):
+        out = model.extractor.stem.conv(batches[k].image)
+        expected = 0.9 * expected + 0.1 * out.mean((0, 2, 3))
+    torch.testing.assert_close(model.extractor.stem.norm.running_mean, expected)
+
+
+def test_joint_step_adds_the_domains_losses():
+    model, batches = small(norm="batch")
+    model.eval()
+    loss, parts = joint_step(model, None, batches, WEIGHTS)
+    torch.testing.assert_close(loss, sum(loss_of(model, {}, b) for b in batches))
+    assert len(parts) == 3
+
+
+def test_wrong_splits_are_refused():
+    model, batches = small()
+    for split in ({"meta_train": []}, {"meta_train": [0, 1]}, {"meta_test": [3]}):
+        with pytest.raises(ValueError, match="disjoint"):
+            total(model, batches, **split)
+
+
+def test_sizes_not_divisible_by_eight_are_refused():
+    with pytest.raises(ValueError, match="divisible by 8"):
+        ANRLNet(width=0.05)(torch.randn(1, 6, 20, 16))
+
+
+@pytest.mark.parametrize("norm", ["adaptive", "batch", "instance"])
+@pytest.mark.parametrize("size", [(8, 24), (64, 40)])
+def test_output_shapes(norm, size):
+    model = ANRLNet(width=0.1, norm=norm).eval()
+    out = model(torch.randn(2, 6, *size))
+    assert out.logits.shape == (2, 2)
+    assert out.depth.shape == (2, 1, size[0] // 8, size[1] // 8)
+    assert out.features.shape == (2, model.num_features, size[0] // 8, size[1] // 8)
+    assert bool(model.gate_parameters()) == (norm == "adaptive")
