@@ -75,6 +75,10 @@ fn decode_jpeg(bytes: &[u8], pixels: Pixels) -> Result<(Image, u16), DataError> 
         .jpeg_set_out_colorspace(color);
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
     let data = decoder.decode().map_err(broken)?;
+    // The decoder fills in for the last few bytes of the scan where they are missing.
+    if !has_end_marker(bytes) {
+        return Err(DataError::Image("not a whole JPEG image: it ends early".into()));
+    }
     let info = decoder.info().ok_or_else(|| DataError::Image("a JPEG image without header".into()))?;
     let (width, height) = (usize::from(info.width), usize::from(info.height));
     let channels = pixels.channels();
@@ -86,6 +90,23 @@ fn decode_jpeg(bytes: &[u8], pixels: Pixels) -> Result<(Image, u16), DataError> 
     }
     let orientation = decoder.exif().map_or(1, |block| exif::orientation(block));
     Ok((Image { width, height, channels, data }, orientation))
+}
+
+/// Whether an end-of-image marker follows the header. (Thumbnails in the header have their own.)
+fn has_end_marker(bytes: &[u8]) -> bool {
+    const START_OF_SCAN: u8 = 0xda;
+    let mut at = 2;
+    while let Some(&[prefix, marker, high, low]) = bytes.get(at..at + 4) {
+        if prefix != 0xff {
+            return false;
+        }
+        at += match marker {
+            0xff => 1,
+            START_OF_SCAN => return bytes[at..].windows(2).any(|pair| pair == [0xff, 0xd9]),
+            _ => 2 + usize::from(u16::from_be_bytes([high, low])),
+        };
+    }
+    false
 }
 
 fn decode_png(bytes: &[u8], pixels: Pixels) -> Result<(Image, u16), DataError> {
