@@ -1,6 +1,7 @@
 """The training loop."""
 
 import json
+import math
 import signal
 import threading
 import time
@@ -115,12 +116,13 @@ def train(config: Config, report: Reporter | None = None) -> Path:
                     for k in range(len(splits))
                 ]
                 loss, losses = _step(config, model, calibration, batches, done)
-                if not torch.isfinite(loss):
+                value = float(loss.detach())
+                if not math.isfinite(value):
                     keys = [
                         s.train.records[i].path for k, s in enumerate(splits) for i in batch.index[:, k].tolist()
                     ]
                     raise FloatingPointError(
-                        f"the loss is {float(loss)} at step {done}; a lower optimizer.lr may help. Samples of the "
+                        f"the loss is {value} at step {done}; a lower optimizer.lr may help. Samples of the "
                         f"step: {', '.join(keys)}"
                     )
                 optimizer.zero_grad()
@@ -128,10 +130,10 @@ def train(config: Config, report: Reporter | None = None) -> Path:
                 optimizer.step()
                 progress.step += 1
                 images += batch.label.numel()
-                _log(log, {"step": done, "epoch": epoch, "lr": model_lr, "loss": float(loss.detach())} | losses)
+                _log(log, {"step": done, "epoch": epoch, "lr": model_lr, "loss": value} | losses)
                 if report is not None:
                     speed = images / (time.monotonic() - started)
-                    report(done + 1, total, f"loss {float(loss.detach()):.3f}  {speed:.0f} images/s")
+                    report(done + 1, total, f"loss {value:.3f}  {speed:.0f} images/s")
                 if interrupted.is_set():
                     save(last)
                     raise Interrupted(f"stopped at step {done + 1} of {total}; {last} has everything so far")

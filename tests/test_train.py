@@ -1,0 +1,228 @@
+"""Configuration, training, checkpoints, evaluation and the command line, at a tiny size."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from images import write_domain
+from safetensors.torch import load_file, save_file
+
+from anrl import DataError
+from anrl.data import Domain, pack, read_list
+from anrl.train import Checkpoint, ConfigError, Interrupted, load_config, train
+
+
+@pytest.fixture(scope="module")
+def packs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("packs")
+    paths = []
+    for k in range(4):
+        file = write_domain(folder / f"data{k}", subjects=6, frames=2, seed=1000 * k)
+        pack(folder / f"{k}.lmdb", read_list(file), root=file.parent)
+        paths.append(folder / f"{k}.lmdb")
+    return paths
+
+
+def settings(packs, out, **changes):
+    return {
+        "sources": [{"path": str(p)} for p in packs[:3]],
+        "out": str(out),
+        "epochs": 2,
+        "batch_size": 4,
+        "held_out": 0.3,
+        "transform": {"image_size": 16},
+        "model": {"width": 0.05},
+        "optimizer": {"lr": 3e-3},
+    } | changes
+
+
+def cli(*arguments, check=None, **options):
+    done = subprocess.run(
+        [sys.executable, "-c", "from anrl.cli import main; main()", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env=os.environ | {"COLUMNS": "200"},
+        **options,
+    )
+    if check is not None:
+        assert done.returncode == check, done.stderr
+    return done
+
+
+def test_training_learns_and_keeps_a_record(packs, tmp_path):
+    config = load_config(settings(packs, tmp_path / "run", epochs=5))
+    seen = []
+    best = train(config, lambda done, total, message: seen.append((done, total)))
+    log = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
+    steps = [entry for entry in log if "loss" in entry]
+    assert seen == [(i + 1, len(steps)) for i in range(len(steps))]
+    assert {"classification", "depth", "inter_domain", "inter_class", "lr"} <= steps[0].keys()
+    first, last = (sum(s["classification"] for s in part) for part in (steps[:4], steps[-4:]))
+    assert last < first
+    checkpoint = Checkpoint.read(best)
+    assert 0 < checkpoint.progress.thresholds["video"] < 1
+    assert load_config(tmp_path / "run/config.yaml") == config == checkpoint.config
+    out = checkpoint.model()(torch.zeros(1, 6, 16, 16))
+    assert out.logits.shape == (1, 2)
+
+
+def stop_after(steps):
+    def report(done, total, message):
+        if done == steps:
+            signal.raise_signal(signal.SIGINT)
+
+    return report
+
+
+@pytest.mark.parametrize("stop", [3, 5])
+def test_interrupted_and_resumed_equals_uninterrupted(packs, tmp_path, stop):
+    whole = train(load_config(settings(packs, tmp_path / "whole"))).parent
+    config = load_config(settings(packs, tmp_path / "parts"))
+    with pytest.raises(Interrupted, match=rf"stopped at step {stop} of .*last.safetensors"):
+        train(config, stop_after(stop))
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    train(config)
+    for name in ("last", "best"):
+        expected, found = (load_file(f / f"{name}.safetensors") for f in (whole, tmp_path / "parts"))
+        assert expected.keys() == found.keys()
+        assert all(torch.equal(found[key], expected[key]) for key in expected), name
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"model": {"width": 0.05, "norm": "batch"}, "meta": {"enabled": False}},
+        {"model": {"width": 0.05, "norm": "instance"}, "loss": {"inter_domain": 0, "inter_class": 0}},
+        {"model": {"width": 0.05, "gate": "dual"}, "meta": {"first_order": True, "train_domains": 1}},
+    ],
+)
+def test_variants_train(packs, tmp_path, changes):
+    best = train(load_config(settings(packs, tmp_path / "run", epochs=1, **changes)))
+    assert best.exists()
+
+
+def test_command_line_from_config_to_scores(packs, tmp_path):
+    file = tmp_path / "config.yaml"
+    file.write_text(json.dumps(settings(packs, tmp_path / "run")))
+    done = cli("train", file, "epochs=1", "optimizer.lr=1e-3", check=0)
+    assert "held-out source videos" in done.stdout
+    assert Checkpoint.read(tmp_path / "run/best.safetensors").config.optimizer.lr == 1e-3
+    done = cli("eval", tmp_path / "run/best.safetensors", packs[3], check=0)
+    for name in ("HTER", "APCER", "BPCER", "ACER", "AUC", "EER", "source threshold", "target's own EER threshold", "APCER replay"):
+        assert name in done.stdout
+    assert (tmp_path / "run/eval/roc.png").read_bytes().startswith(b"\x89PNG")
+    rows = (tmp_path / "run/eval/scores_3.lmdb.csv").read_text().splitlines()
+    assert rows[1] == "frame,video,subject,label,attack,score" and len(rows) == 2 + len(Domain.open(packs[3]))
+
+
+def test_command_line_survives_ctrl_c(packs, tmp_path):
+    file = tmp_path / "config.yaml"
+    file.write_text(json.dumps(settings(packs, tmp_path / "run", epochs=400)))
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from anrl.cli import main; main()", "train", str(file)], stderr=subprocess.PIPE, text=True
+    )
+    log = tmp_path / "run/log.jsonl"
+    deadline = time.monotonic() + 120
+    while not (log.exists() and log.read_text().count("\n") > 3) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    errors = process.communicate(timeout=60)[1]
+    assert process.returncode == 130 and "goes on from there" in errors and "Traceback" not in errors
+    assert Checkpoint.read(tmp_path / "run/last.safetensors").progress.step >= 1
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["optimizer.learning=1"], "optimizer.learning"),
+        (["transform.image_siz=64"], "transform.image_siz: .*image_size"),
+        (["transform.image_size=60"], "image_size must be a positive multiple of 8, not 60"),
+        (["model.norm=layer"], "model.norm: .*adaptive"),
+        (["epochs=many"], "epochs: .*many"),
+        (["meta.train_domains=3"], "meta.train_domains: 3 of 3 domains"),
+        (["batch_size=5"], "batch_size: 5 is not even"),
+        (["held_out=1"], "held_out"),
+        (["nonsense"], "expected key=value, got 'nonsense'"),
+    ],
+)
+def test_wrong_settings_are_named(packs, tmp_path, overrides, message):
+    with pytest.raises(ConfigError, match=message):
+        load_config(settings(packs, tmp_path / "run"), overrides)
+
+
+def test_fewer_than_two_domains_are_refused(packs, tmp_path):
+    with pytest.raises(ConfigError, match="sources: 1 given; .*at least 2"):
+        load_config(settings(packs[:1], tmp_path / "run"))
+
+
+def test_other_checkpoints_are_refused(packs, tmp_path):
+    train(load_config(settings(packs, tmp_path / "run", epochs=1)))
+    for changes in ({"epochs": 3}, {"epochs": 1, "seed": 1}):
+        with pytest.raises(ConfigError, match="another configuration"):
+            train(load_config(settings(packs, tmp_path / "run", **changes)))
+    (tmp_path / "text.safetensors").write_text("hello")
+    with pytest.raises(DataError, match="not a readable checkpoint"):
+        Checkpoint.read(tmp_path / "text.safetensors")
+    save_file({"x": torch.zeros(1)}, tmp_path / "foreign.safetensors")
+    with pytest.raises(DataError, match="not a checkpoint of anrl"):
+        Checkpoint.read(tmp_path / "foreign.safetensors")
+    checkpoint = Checkpoint.read(tmp_path / "run/best.safetensors")
+    checkpoint.config.model.width = 0.1
+    with pytest.raises(DataError, match="another architecture"):
+        checkpoint.model()
+
+
+def test_missing_device_is_named(packs, tmp_path):
+    with pytest.raises(ConfigError, match="device: 'nonsense'"):
+        train(load_config(settings(packs, tmp_path / "run", device="nonsense")))
+
+
+def test_a_loss_that_is_no_number_stops_with_the_keys(packs, tmp_path):
+    config = load_config(settings(packs, tmp_path / "run", optimizer={"lr": 1e30}))
+    with pytest.raises(FloatingPointError, match=r"at step \d+; .*\.jpg"):
+        train(config)
+
+
+def test_user_errors_exit_with_2_and_no_traceback(packs, tmp_path):
+    config = tmp_path / "config.yaml"
+    config.write_text(json.dumps(settings(packs, tmp_path / "run")))
+    (tmp_path / "empty.txt").write_text("")
+    (tmp_path / "broken.yaml").write_text("a: [1, 2")
+    for arguments, message in [
+        (["pack", tmp_path / "x.lmdb", tmp_path / "empty.txt"], "empty.txt: the list has no samples"),
+        (["inspect", tmp_path / "none.lmdb"], "none.lmdb: no such pack"),
+        (["train", tmp_path / "none.yaml"], "none.yaml"),
+        (["train", tmp_path / "broken.yaml"], "broken.yaml"),
+        (["train", config, "sede=1"], "sede: .*seed"),
+        (["eval", tmp_path / "none.safetensors", packs[0]], "none.safetensors: not a readable checkpoint"),
+        (["demo", "--unseen", "mars"], "must be one of sim_office"),
+    ]:
+        done = cli(*arguments, check=2)
+        assert "Traceback" not in done.stderr
+        assert re.search(message, done.stderr), done.stderr
+    assert not (tmp_path / "x.lmdb").exists() and not (tmp_path / "run").exists()
+
+
+def test_inspect_describes_packs(packs):
+    done = cli("inspect", packs[0], check=0)
+    for text in ("bona fide", "attack print", "attack replay", "24 x 24", "subjects"):
+        assert text in done.stdout
+
+
+@pytest.mark.slow
+def test_demo_makes_table_and_pictures(tmp_path):
+    done = cli("demo", "--quick", "--out", "runs/demo", cwd=tmp_path, check=0)
+    for text in ("sim_kiosk, never seen in training", "ANRL", "batch norm", "brightness and colour statistics"):
+        assert text in done.stdout
+    results = json.loads((tmp_path / "runs/demo/results.json").read_text())
+    low, high = results["methods"]["ANRL"]["auc_interval"]
+    assert 0 <= low <= results["methods"]["ANRL"]["auc"] <= high <= 1
+    for name in ("roc.png", "tsne.png"):
+        assert (tmp_path / "runs/demo" / name).read_bytes().startswith(b"\x89PNG")
