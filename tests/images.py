@@ -36,7 +36,9 @@ def write_domain(folder, subjects=4, frames=2, size=24, seed=0):
                 if label:
                     pixels[:, ::2] += 50
                 stem = f"{s}_{label}_{f}"
-                (folder / f"{stem}.jpg").write_bytes(encode(np.clip(pixels, 0, 255).astype(np.uint8), "JPEG", quality=95))
+                (folder / f"{stem}.jpg").write_bytes(
+                    encode(np.clip(pixels, 0, 255).astype(np.uint8), "JPEG", quality=95)
+                )
                 depth = "-"
                 if not label:
                     depth = f"{stem}_depth.png"

@@ -5,7 +5,6 @@ import pickle
 
 import pytest
 import torch
-from conftest import assert_close
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -13,6 +12,7 @@ from torch import nn
 from anrl import ops
 from anrl.nn import GATES, AdaptiveNorm2d
 from anrl.nn import functional as F
+from conftest import assert_close
 
 shapes = st.tuples(
     st.integers(1, 4), st.integers(1, 5), st.integers(1, 9), st.integers(1, 40).map(lambda w: w * 7 % 41 or 1)
@@ -44,7 +44,8 @@ def test_kernels_agree_with_their_twins(shape, relu, dtype, channels_last):
             (y * dy).sum() + (mean.sin() + variance.square()).sum(), inputs, create_graph=True
         )
         second = torch.autograd.grad(
-            (first[0] * ddx).sum() + first[1].square().sum() + first[2].sum(), inputs,
+            (first[0] * ddx).sum() + first[1].square().sum() + first[2].sum(),
+            inputs,
             materialize_grads=True,
         )
         return [mean, variance, y, *first, *second]
@@ -137,7 +138,8 @@ def test_only_the_input_and_small_arrays_are_saved():
     x = torch.randn(4, 16, 32, 32, requires_grad=True)
     saved = {}
     with torch.autograd.graph.saved_tensors_hooks(
-        lambda t: saved.update({t.untyped_storage().data_ptr(): t.untyped_storage().nbytes()}) or t, lambda t: t
+        lambda t: saved.update({t.untyped_storage().data_ptr(): t.untyped_storage().nbytes()}) or t,
+        lambda t: t,
     ):
         layer(x)
     assert sum(saved.values()) <= 1.2 * x.untyped_storage().nbytes()

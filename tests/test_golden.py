@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 import torch
-from conftest import DATA, assert_close
 
 from anrl.losses import DualCalibration
 from anrl.models import ANRLNet, ConvBlock, anrl_to_tface, tface_to_anrl
 from anrl.ops import twins_only
+from conftest import DATA, assert_close
 
 
 @pytest.fixture(params=["kernels", "twins"])
@@ -88,7 +88,9 @@ def test_dual_calibration():
             assert_close(loss, golden[f"{at}.loss_{name}"], 1e-9)
             (gradient,) = torch.autograd.grad(loss, features, retain_graph=True)
             # The reference stores the gradient of one pixel; it is the same for all 25.
-            assert_close(gradient, np.broadcast_to(golden[f"{at}.grad_{name}"][..., None, None], gradient.shape))
+            assert_close(
+                gradient, np.broadcast_to(golden[f"{at}.grad_{name}"][..., None, None], gradient.shape)
+            )
         if position % 3 == 2:
             assert_close(calibration.real, golden[f"{step}.center_real"], 1e-9)
             assert_close(calibration.fake, golden[f"{step}.center_fake"], 1e-9)
@@ -162,7 +164,11 @@ def test_full_network_and_meta_step():
     loss.backward()
     assert_close(loss, golden["loss.train"] + golden["loss.test"], 1e-6)
     for split in ("train", "test"):
-        assert_close(torch.stack([torch.stack(list(p)) for p in getattr(parts, split)]), golden[f"losses.{split}"], 1e-6)
+        assert_close(
+            torch.stack([torch.stack(list(p)) for p in getattr(parts, split)]),
+            golden[f"losses.{split}"],
+            1e-6,
+        )
     for name, parameter in anrl_to_tface(dict(model.named_parameters())).items():
         gradient = dict(model.named_parameters())[next(iter(tface_to_anrl({name: parameter})))].grad
         # The gradient of a bias before a normalization is zero but for rounding: compare on the scale of

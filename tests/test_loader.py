@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 import torch
-from images import write_domain
 
 from anrl import DataError, _anrl
 from anrl.data import Domain, DomainLoader, Transform, evaluation_batches, pack, read_list
+from images import write_domain
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,9 @@ def test_images_are_the_transforms(domains):
         store = _anrl.Pack(str(domain.path))
         for b in range(2):
             record = domain.records[int(batch.index[b, k])]
-            image, depth = plain(store.get(record.path), record.depth and store.get(record.depth), label=record.label)
+            image, depth = plain(
+                store.get(record.path), record.depth and store.get(record.depth), label=record.label
+            )
             torch.testing.assert_close(batch.image[b, k], image, rtol=0, atol=0)
             torch.testing.assert_close(batch.depth[b, k], depth, rtol=0, atol=0)
 
@@ -60,7 +62,9 @@ def test_batches_do_not_depend_on_threads_or_start(domains):
 
 
 def test_epochs_and_seeds_differ(domains):
-    first = [next(DomainLoader(domains, 4, TRANSFORM, seed=s).epoch(e)).image for s, e in [(0, 0), (0, 1), (1, 0)]]
+    first = [
+        next(DomainLoader(domains, 4, TRANSFORM, seed=s).epoch(e)).image for s, e in [(0, 0), (0, 1), (1, 0)]
+    ]
     assert not torch.equal(first[0], first[1]) and not torch.equal(first[0], first[2])
 
 
@@ -69,7 +73,11 @@ def test_augmentations_come_with_their_probability(domains):
     plain = Transform(image_size=16, flip=0.0, jitter=0.0)
     flipped = total = 0
     for epoch in range(40):
-        for a, b in zip(DomainLoader(domains, 4, flip).epoch(epoch), DomainLoader(domains, 4, plain).epoch(epoch), strict=True):
+        for a, b in zip(
+            DomainLoader(domains, 4, flip).epoch(epoch),
+            DomainLoader(domains, 4, plain).epoch(epoch),
+            strict=True,
+        ):
             same = (a.image == b.image).flatten(2).all(2)
             mirrored = (a.image == b.image.flip(-1)).flatten(2).all(2)
             assert (same | mirrored).all()

@@ -17,7 +17,11 @@ def small(gate="1layer", domains=3, norm="adaptive"):
     model = ANRLNet(in_channels=3, width=0.05, norm=norm, gate=gate).double()
     label = torch.tensor([0, 0, 1, 1])
     batches = [
-        DomainBatch(torch.randn(4, 3, 16, 16).double() + k, label, torch.rand(4, 2, 2).double() * (label == 0)[:, None, None])
+        DomainBatch(
+            torch.randn(4, 3, 16, 16).double() + k,
+            label,
+            torch.rand(4, 2, 2).double() * (label == 0)[:, None, None],
+        )
         for k in range(domains)
     ]
     return model, batches
@@ -44,7 +48,11 @@ def test_gradient_is_that_of_the_loss(gate):
         exact = (parameter.grad * direction).sum()
         # The inner gradient jumps where a ReLU switches; a step small enough meets no such place.
         numeric = [difference(model, batches, parameter, direction, h) for h in (1e-7, 1e-8, 1e-9)]
-        assert any(n == pytest.approx(exact.item(), rel=1e-4, abs=1e-6) for n in numeric), (name, exact, numeric)
+        assert any(n == pytest.approx(exact.item(), rel=1e-4, abs=1e-6) for n in numeric), (
+            name,
+            exact,
+            numeric,
+        )
 
 
 @torch.no_grad()
@@ -98,7 +106,9 @@ def test_first_order_is_near_for_small_inner_steps():
     first = {}
     for rate in (1e-2, 1e-3):
         gradients = [
-            torch.autograd.grad(total(model, batches, inner_lr=rate, first_order=flag), model.extractor.stem.conv.weight)[0]
+            torch.autograd.grad(
+                total(model, batches, inner_lr=rate, first_order=flag), model.extractor.stem.conv.weight
+            )[0]
             for flag in (False, True)
         ]
         first[rate] = (gradients[0] - gradients[1]).norm() / gradients[0].norm()

@@ -4,10 +4,10 @@ import pickle
 
 import lmdb
 import pytest
-from images import encode, photograph, write_domain
 
 from anrl import DataError
 from anrl.data import Domain, pack, read_list
+from images import encode, photograph, write_domain
 
 
 @pytest.fixture

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from images import encode, photograph
 
 from anrl import DataError
 from anrl.baselines import LowLevelStatistics
 from anrl.data import Domain, pack, read_list
 from anrl.metrics import auc
 from anrl.synth import DOMAINS, demo_faces, read_faces, synthesize
+from images import encode, photograph
 
 NAMES = [d.name for d in DOMAINS]
 

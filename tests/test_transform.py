@@ -10,11 +10,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from images import encode, photograph
 from PIL import Image
 
 from anrl import DataError, _anrl
 from anrl.data import Transform
+from images import encode, photograph
 
 sizes = st.integers(1, 90)
 
@@ -32,7 +32,10 @@ def peer(rgb, size, flip=False, jitter=None, depth=None):
     if flip:
         planes = [np.ascontiguousarray(p[:, ::-1]) for p in planes]
         depth = None if depth is None else np.ascontiguousarray(depth[:, ::-1])
-    planes = [cv2.resize(p, (size, size), interpolation=cv2.INTER_LINEAR) if p.shape[:2] != (size, size) else p for p in planes]
+    planes = [
+        cv2.resize(p, (size, size), interpolation=cv2.INTER_LINEAR) if p.shape[:2] != (size, size) else p
+        for p in planes
+    ]
     normalize = albumentations.Normalize(mean=(0.5,) * 3, std=(0.5,) * 3, max_pixel_value=255)
     image = np.concatenate([normalize(image=p)["image"].transpose(2, 0, 1) for p in planes])
     if depth is None:
@@ -86,7 +89,9 @@ def test_orientation_is_opencvs(orientation, kind):
         assert np.abs(found.astype(int) - expected).max() <= (0 if kind == "PNG" else 6)
 
 
-@pytest.mark.parametrize("options", [{}, {"subsampling": 0}, {"subsampling": 1}, {"progressive": True}, {"quality": 30}])
+@pytest.mark.parametrize(
+    "options", [{}, {"subsampling": 0}, {"subsampling": 1}, {"progressive": True}, {"quality": 30}]
+)
 @pytest.mark.parametrize("shape", [(64, 64), (61, 47), (9, 130)])
 def test_jpeg_is_near_libjpegs(options, shape):
     content = encode(photograph(*shape), "JPEG", **options)
@@ -120,7 +125,11 @@ def test_no_truncated_jpeg_passes(options):
 
 def test_damaged_bytes_never_crash():
     generator = np.random.default_rng(0)
-    files = [encode(photograph(32, 32), "JPEG"), encode(photograph(32, 32), "JPEG", progressive=True), encode(photograph(32, 32))]
+    files = [
+        encode(photograph(32, 32), "JPEG"),
+        encode(photograph(32, 32), "JPEG", progressive=True),
+        encode(photograph(32, 32)),
+    ]
     outcomes = {"decoded": 0, "refused": 0}
     for _ in range(3000):
         content = bytearray(files[generator.integers(3)])

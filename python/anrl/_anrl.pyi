@@ -6,6 +6,21 @@ from torch import Tensor
 
 from anrl.data import Transform as TransformOptions
 
+__all__ = [
+    "MAX_KEY",
+    "DataError",
+    "Pack",
+    "PackWriter",
+    "Samples",
+    "Transform",
+    "decode",
+    "instance_moments",
+    "load_batch",
+    "scale_shift",
+    "scale_shift_backward",
+    "scale_shift_double_backward",
+]
+
 MAX_KEY: int
 
 class DataError(Exception): ...
@@ -25,6 +40,7 @@ def scale_shift_double_backward(
     shift: Tensor,
     relu: bool,
 ) -> tuple[Tensor, Tensor, Tensor]: ...
+
 @final
 class Pack:
     def __new__(cls, path: str) -> Pack: ...

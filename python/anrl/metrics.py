@@ -1,7 +1,7 @@
 """Presentation attack detection metrics in the terms of ISO/IEC 30107-3.
 
-Labels: 0 = bona fide, 1 = attack. A score is the probability of attack; a sample is taken for an attack if its
-score is at least the threshold. Rates are fractions in [0, 1].
+Labels: 0 = bona fide, 1 = attack. A score is the probability of attack; a sample is taken for an attack if
+its score is at least the threshold. Rates are fractions in [0, 1].
 """
 
 from collections.abc import Sequence

@@ -13,7 +13,7 @@ from anrl.metrics import Scores, auc
 
 matplotlib.use("Agg")
 
-from matplotlib import pyplot as plt  # noqa: E402
+from matplotlib import pyplot as plt
 
 
 def plot_roc(curves: Mapping[str, Scores], title: str, file: Path) -> None:

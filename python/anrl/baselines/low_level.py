@@ -1,7 +1,7 @@
 """Logistic regression on brightness, contrast and colour statistics.
 
-Not a serious detector: a check of a benchmark. If it does well on a domain that it has not seen, attacks can be
-told by cues that have nothing to do with how they are made.
+Not a serious detector: a check of a benchmark. If it does well on a domain that it has not seen, attacks can
+be told by cues that have nothing to do with how they are made.
 """
 
 from collections.abc import Sequence
@@ -37,9 +37,13 @@ class LowLevelStatistics:
     def __init__(self, sources: Sequence[Domain]) -> None:
         """Trains on all frames of the sources."""
         self._model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
-        self._model.fit(np.concatenate([statistics(d) for d in sources]), np.concatenate([d.labels for d in sources]))
+        self._model.fit(
+            np.concatenate([statistics(d) for d in sources]), np.concatenate([d.labels for d in sources])
+        )
 
     def score(self, domain: Domain) -> Scores:
         """Scores the frames of a domain."""
         score = self._model.predict_proba(statistics(domain))[:, 1]
-        return Scores(score, domain.labels, [r.video for r in domain.records], [r.attack for r in domain.records])
+        return Scores(
+            score, domain.labels, [r.video for r in domain.records], [r.attack for r in domain.records]
+        )

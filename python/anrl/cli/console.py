@@ -36,8 +36,8 @@ def progress_bar(title: str) -> Iterator[Report]:
 
 
 def percent(rate: float) -> str:
-    """0.125 → "12.5 %"."""
-    return f"{100 * rate:.1f} %"
+    """0.125 → "12.5%"."""
+    return f"{100 * rate:.1f}%"
 
 
 def judgement_table(title: str, frame: Judgement, video: Judgement) -> Table:

@@ -17,7 +17,9 @@ from anrl.synth.build import LIST_NAME
 
 Columns = Annotated[
     str | None,
-    typer.Option(help="Columns of the lists, if they do not name them: 'path label depth subject video attack'."),
+    typer.Option(
+        help="Columns of the lists, if they do not name them: 'path label depth subject video attack'."
+    ),
 ]
 DepthRule = Annotated[
     str | None,
@@ -46,7 +48,8 @@ def pack(
     out: Annotated[Path, typer.Argument(help="Pack to create.")],
     lists: Annotated[list[Path], typer.Argument(help="List files: one 'path label …' a line.")],
     root: Annotated[
-        Path | None, typer.Option(help="Folder that paths are relative to; by default that of the first list.")
+        Path | None,
+        typer.Option(help="Folder that paths are relative to; by default that of the first list."),
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the domain; by default that of the pack.")] = None,
     columns: Columns = None,
@@ -55,7 +58,9 @@ def pack(
 ) -> None:
     """Pack image files into one LMDB file, with an index of labels, subjects, videos and attacks."""
     records = [
-        r for file in lists for r in read_list(file, columns=columns.split() if columns else None, depth_rule=depth_rule)
+        r
+        for file in lists
+        for r in read_list(file, columns=columns.split() if columns else None, depth_rule=depth_rule)
     ]
     with progress_bar("packing") as report:
         write_pack(
@@ -88,7 +93,9 @@ def inspect(
     )
     records = domain.records
     kinds = Counter("bona fide" if r.label == 0 else f"attack {r.attack}".strip() for r in records)
-    sizes = Counter(_anrl.decode(store.get(r.path) or b"").shape[:2] for r in records[:: max(1, len(records) // 50)])
+    sizes = Counter(
+        _anrl.decode(store.get(r.path) or b"").shape[:2] for r in records[:: max(1, len(records) // 50)]
+    )
     table.add_row("domain", domain.name)
     table.add_row("samples", str(len(records)))
     for kind in sorted(kinds):

@@ -18,7 +18,9 @@ from anrl.train.trainer import pick_device
 
 def train(
     config: Annotated[Path, typer.Argument(help="YAML file; see anrl.train.Config for its keys.")],
-    overrides: Annotated[list[str] | None, typer.Argument(help="key=value, for example optimizer.lr=1e-3.")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="key=value, for example optimizer.lr=1e-3.")
+    ] = None,
 ) -> None:
     """Train on source domains; the same command goes on after an interruption."""
     resolved = load_config(config, overrides or [])
@@ -32,7 +34,8 @@ def evaluate(
     checkpoint: Annotated[Path, typer.Argument(help="Checkpoint to judge.")],
     packs: Annotated[list[Path], typer.Argument(help="Packs of domains to score.")],
     lists: Annotated[
-        list[Path] | None, typer.Option("--list", help="List files, for a single pack of the official layout.")
+        list[Path] | None,
+        typer.Option("--list", help="List files, for a single pack of the official layout."),
     ] = None,
     columns: Columns = None,
     depth_rule: DepthRule = None,
@@ -46,7 +49,9 @@ def evaluate(
         raise typer.BadParameter("--list goes with a single pack")
     found = Checkpoint.read(checkpoint)
     domains = [
-        Domain.open(path, list(lists or []), columns=columns.split() if columns else None, depth_rule=depth_rule)
+        Domain.open(
+            path, list(lists or []), columns=columns.split() if columns else None, depth_rule=depth_rule
+        )
         for path in packs
     ]
     where = pick_device(device)

@@ -1,10 +1,14 @@
 """Batches of several domains at once, decoded by Rust threads while the network computes."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from anrl import _anrl
@@ -23,7 +27,7 @@ class Batch(NamedTuple):
     """(B, K), 0 = bona fide, 1 = attack."""
     depth: Tensor
     """(B, K, D, D) in [0, 1], float32; zero for attacks."""
-    index: Tensor
+    index: Tensor  # type: ignore[assignment]  # hides tuple.index, which nobody needs here
     """(B, K): positions in the domains' records."""
 
 
@@ -43,7 +47,9 @@ class DomainLoader:
         ValueError: ``batch_size`` is odd or not positive, or there are no domains.
     """
 
-    def __init__(self, domains: Sequence[Domain], batch_size: int, transform: Transform, seed: int = 0) -> None:
+    def __init__(
+        self, domains: Sequence[Domain], batch_size: int, transform: Transform, seed: int = 0
+    ) -> None:
         """See the class."""
         if batch_size < 2 or batch_size % 2:
             raise ValueError(f"batch_size must be even, for half bona fide and half attack; got {batch_size}")
@@ -73,46 +79,40 @@ class DomainLoader:
         indices = np.stack(columns, 2)
 
         samples = [domain.samples for domain in self.domains]
-        yield from _prefetched(
-            [
-                lambda rows=rows: _load(samples, rows, self.transform, self.transform, self.seed, epoch)
-                for rows in indices[start:]
-            ]
-        )
+        load = partial(_load, samples, self.transform, self.transform, self.seed, epoch)
+        yield from _prefetched(load, indices[start:])
 
 
 def evaluation_batches(domain: Domain, batch_size: int, transform: Transform) -> Iterator[Batch]:
     """Every sample of a domain once, in order, without augmentation; K is 1."""
-    chunks = np.array_split(np.arange(len(domain)), -(-len(domain) // batch_size))
-    samples = [domain.samples]
-    yield from _prefetched(
-        [lambda rows=rows: _load(samples, rows[:, None], transform, None, 0, 0) for rows in chunks]
-    )
+    chunks = np.array_split(np.arange(len(domain))[:, None], -(-len(domain) // batch_size))
+    yield from _prefetched(partial(_load, [domain.samples], transform, None, 0, 0), chunks)
 
 
 def _load(
     samples: list[_anrl.Samples],
-    rows: np.ndarray,
     transform: Transform,
     augment: Transform | None,
     seed: int,
     epoch: int,
+    rows: NDArray[np.int64],
 ) -> Batch:
     image, label, depth = _anrl.load_batch(samples, rows.tolist(), transform.core, augment, seed, epoch)
-    import torch
-
     return Batch(image, label, depth, torch.from_numpy(rows))
 
 
-def _prefetched(jobs: Sequence[Callable[[], Batch]]) -> Iterator[Batch]:
-    """Runs the jobs in order on a thread, a few ahead of the consumer."""
+def _prefetched(
+    load: Callable[[NDArray[np.int64]], Batch], chunks: Iterable[NDArray[np.int64]]
+) -> Iterator[Batch]:
+    """Loads the chunks in order on a thread, a few ahead of the consumer."""
     pool = ThreadPoolExecutor(1, thread_name_prefix="anrl-loader")
     try:
-        pending: list[Future[Batch]] = [pool.submit(job) for job in jobs[:_PREFETCH]]
-        for job in [*jobs[_PREFETCH:], *[None] * min(_PREFETCH, len(jobs))]:
-            batch = pending.pop(0).result()
-            if job is not None:
-                pending.append(pool.submit(job))
-            yield batch
+        pending: deque[Future[Batch]] = deque()
+        for chunk in chunks:
+            pending.append(pool.submit(load, chunk))
+            if len(pending) > _PREFETCH:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

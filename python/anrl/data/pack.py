@@ -27,8 +27,8 @@ def pack(
 ) -> None:
     """Writes an LMDB pack of one domain.
 
-    Every image is decoded once to be sure that it is whole. The pack is built beside ``out`` and renamed when
-    complete, so whatever happens nothing half-written is left at ``out``.
+    Every image is decoded once to be sure that it is whole. The pack is built beside ``out`` and renamed
+    when complete, so whatever happens nothing half-written is left at ``out``.
 
     Args:
         out: The folder to create.
@@ -50,7 +50,7 @@ def pack(
     building = out.parent / f".{out.name}.building-{os.getpid()}"
     try:
         building.mkdir(parents=True)
-        # A value takes whole pages and every entry some space in the tree: a generous bound, on a sparse file.
+        # A value takes whole pages, and every entry space in the tree: a generous bound, on a sparse file.
         sizes = sum(_size(root, path) for path in files)
         writer = _anrl.PackWriter(str(building), sizes + 3 * 4096 * len(files) + (64 << 20))
         with ThreadPoolExecutor() as pool:
@@ -129,7 +129,9 @@ def _size(root: Path, path: str) -> int:
     try:
         return (root / path).stat().st_size
     except FileNotFoundError:
-        raise DataError(f"{root / path}: is listed but does not exist (paths are relative to {root})") from None
+        raise DataError(
+            f"{root / path}: is listed but does not exist (paths are relative to {root})"
+        ) from None
 
 
 def _read(root: Path, path: str, gray: bool) -> bytes:

@@ -110,7 +110,5 @@ class Transform:
         Raises:
             DataError: an image cannot be decoded, or a crop lacks landmarks.
         """
-        image_out, depth_out = self.core.apply(
-            image, None if label == 1 else depth, landmarks, flip, jitter
-        )
+        image_out, depth_out = self.core.apply(image, None if label == 1 else depth, landmarks, flip, jitter)
         return torch.from_numpy(image_out), torch.from_numpy(depth_out)

@@ -21,8 +21,8 @@ class DualCalibration(nn.Module):
     Each domain k has a centre of bona fide features R[k] and one of attack features F[k], moved towards each
     batch's mean. With d(X, c) = mean over samples and dimensions of (x - c)², for a batch of domain i:
 
-    - inter-domain: mean over k ≠ i of d(bona fide, R[k]) − d(bona fide, R[i])
-    - inter-class: d(bona fide, R[i]) − d(bona fide, F[i]) − d(attack, R[i])
+    - inter-domain: mean over k ≠ i of d(bona fide, R[k]) - d(bona fide, R[i])
+    - inter-class: d(bona fide, R[i]) - d(bona fide, F[i]) - d(attack, R[i])
 
     Args:
         num_domains: K, at least 2.
@@ -84,7 +84,9 @@ class DualCalibration(nn.Module):
         own_real, own_fake = self.real[domain].clone(), self.fake[domain].clone()
         to_own = _distance(real, own_real)
         if others:
-            inter_domain = torch.stack([_distance(real, self.real[k].clone()) for k in others]).mean() - to_own
+            inter_domain = (
+                torch.stack([_distance(real, self.real[k].clone()) for k in others]).mean() - to_own
+            )
         else:
             inter_domain = to_own * 0
         inter_class = to_own - _distance(real, own_fake) - _distance(fake, own_real)

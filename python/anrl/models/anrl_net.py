@@ -1,10 +1,11 @@
 """The ANRL network: feature extractor, classifier and depth estimator."""
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 from anrl.models.conv_block import ConvBlock
 from anrl.nn import AdaptiveNorm2d
@@ -94,7 +95,8 @@ class FeatureExtractor(nn.Module):
         for stage in self.stages:
             x = F.max_pool2d(stage(x), 2)
             outputs.append(x)
-        return torch.cat([F.adaptive_avg_pool2d(y, x.shape[2:]) for y in outputs[:-1]] + [x], 1)
+        height, width = x.shape[2:]
+        return torch.cat([F.adaptive_avg_pool2d(y, (height, width)) for y in outputs[:-1]] + [x], 1)
 
 
 class Classifier(nn.Module):
@@ -103,8 +105,7 @@ class Classifier(nn.Module):
     def __init__(self, channels: list[int]) -> None:
         """``channels``: of the input and of every block."""
         super().__init__()
-        pairs = zip(channels, channels[1:], strict=False)
-        self.blocks = nn.ModuleList(ConvBlock(before, after) for before, after in pairs)
+        self.blocks = nn.ModuleList(ConvBlock(before, after) for before, after in pairwise(channels))
         self.fc = nn.Linear(channels[-1], 2)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -122,5 +123,4 @@ class DepthEstimator(nn.Sequential):
 
     def __init__(self, channels: list[int]) -> None:
         """``channels``: of the input and of every block."""
-        pairs = zip(channels, channels[1:], strict=False)
-        super().__init__(*(ConvBlock(before, after) for before, after in pairs))
+        super().__init__(*(ConvBlock(before, after) for before, after in pairwise(channels)))

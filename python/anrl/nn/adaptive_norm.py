@@ -6,7 +6,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from anrl.nn import functional as F  # noqa: N812
+from anrl.nn import functional as F
 from anrl.nn.gate import make_gate
 
 

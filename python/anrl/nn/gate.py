@@ -1,4 +1,4 @@
-"""The gates of adaptive normalization: from the spatial mean of x, (N, C), to the weight of the batch branch."""
+"""Gates of adaptive normalization: from the spatial mean of x, (N, C), to the weight of the batch branch."""
 
 import torch
 from torch import Tensor, nn
@@ -46,7 +46,10 @@ class StaticGate(nn.Module):
 
 
 class DualGate(nn.Module):
-    """``B / (B + I)`` with ``B = sigmoid(W_B Z)``, ``I = sigmoid(W_I Z)``, ``Z = relu(W z)``: the paper's form."""
+    """The paper's own form: ``B / (B + I)``.
+
+    ``B = sigmoid(W_B Z)`` and ``I = sigmoid(W_I Z)`` with ``Z = relu(W z)`` of C // 16 + 1 units.
+    """
 
     def __init__(self, num_features: int) -> None:
         """Takes the number of channels C."""

@@ -47,16 +47,20 @@ class Print:
             inked[..., channel] = (1 - self.contrast) * tone[..., channel] + self.contrast * dots
         paper = np.array(self.paper, np.float32)
         scene = self.black + (paper - self.black) * inked
-        scene = scene * (1 + 0.03 * ndimage.gaussian_filter(generator.standard_normal((size, size)), 0.8))[..., None]
+        scene = (
+            scene
+            * (1 + 0.03 * ndimage.gaussian_filter(generator.standard_normal((size, size)), 0.8))[..., None]
+        )
         bend, phase = self.curl * generator.uniform(0.5, 1.5), generator.uniform(0, 2 * np.pi)
         angle = generator.uniform(0, np.pi)
         along = (np.cos(angle) * x + np.sin(angle) * y) * (2 * np.pi / (1.3 * size)) + phase
         where = [y + bend * np.sin(along) * np.sin(angle), x + bend * np.sin(along) * np.cos(angle)]
-        scene = np.stack([ndimage.map_coordinates(scene[..., c], where, order=1, mode="nearest") for c in range(3)], -1)
+        scene = np.stack(
+            [ndimage.map_coordinates(scene[..., c], where, order=1, mode="nearest") for c in range(3)], -1
+        )
         light = 1 + 0.03 * bend * np.cos(along)
         light = light + self.gloss * _spot(x, y, size, generator)
-        result: Floats = (scene * light[..., None]).astype(np.float32)
-        return result
+        return (scene * light[..., None]).astype(np.float32)
 
     def _screen(
         self, x: Floats, y: Floats, pitch: float, angle: float, generator: np.random.Generator
@@ -66,8 +70,7 @@ class Print:
             noise = generator.standard_normal(x.shape).astype(np.float32)
             # Blue noise: no low frequencies, grain of the size of the pitch.
             grain = ndimage.gaussian_filter(noise, pitch / 5) - ndimage.gaussian_filter(noise, pitch / 2)
-            result: Floats = np.clip(0.5 + 0.25 * grain / grain.std(), 0, 1)
-            return result
+            return np.clip(0.5 + 0.25 * grain / grain.std(), 0, 1)
         u = (np.cos(angle) * x + np.sin(angle) * y) * np.float32(2 * np.pi / pitch)
         v = (np.cos(angle) * y - np.sin(angle) * x) * np.float32(2 * np.pi / pitch)
         waves = np.cos(u) if self.screen == "lines" else (np.cos(u) + np.cos(v)) / 2
@@ -130,5 +133,4 @@ def _spot(x: Floats, y: Floats, size: int, generator: np.random.Generator) -> Fl
     long, short = size * generator.uniform(0.25, 0.6), size * generator.uniform(0.08, 0.25)
     u = (np.cos(angle) * (x - cx) + np.sin(angle) * (y - cy)) / long
     v = (np.cos(angle) * (y - cy) - np.sin(angle) * (x - cx)) / short
-    result: Floats = np.exp(-(u**2) - v**2)
-    return result
+    return np.exp(-(u**2) - v**2)

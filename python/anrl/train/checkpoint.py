@@ -35,7 +35,12 @@ class Progress:
 
 
 def save_checkpoint(
-    path: Path, config: Config, model: nn.Module, progress: Progress, calibration: nn.Module, optimizer: Optimizer
+    path: Path,
+    config: Config,
+    model: nn.Module,
+    progress: Progress,
+    calibration: nn.Module,
+    optimizer: Optimizer,
 ) -> None:
     """Writes a checkpoint beside ``path`` and renames it, so that ``path`` is whole at any time."""
     tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
@@ -51,7 +56,9 @@ def save_checkpoint(
         partial.replace(path)
     except (OSError, SafetensorError) as error:
         partial.unlink(missing_ok=True)
-        raise DataError(f"{path}: the checkpoint could not be written ({error}); the previous one is kept") from None
+        raise DataError(
+            f"{path}: the checkpoint could not be written ({error}); the previous one is kept"
+        ) from None
 
 
 @dataclass
@@ -76,7 +83,7 @@ class Checkpoint:
                 metadata = file.metadata() or {}
                 if metadata.get("format") != "anrl-1":
                     raise DataError(f"{path}: a safetensors file, but not a checkpoint of anrl")
-                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+                tensors = {key: file.get_tensor(key) for key in file.keys()}
             config = load_config(_parse_yaml(metadata["config"]))
             return cls(path, config, Progress(**json.loads(metadata["progress"])), tensors)
         except (OSError, SafetensorError) as error:

@@ -158,8 +158,8 @@ def _check(config: Config) -> None:
         )
     if config.meta.enabled and not 1 <= config.meta.train_domains < len(config.sources):
         raise ConfigError(
-            f"meta.train_domains: {config.meta.train_domains} of {len(config.sources)} domains; it must leave "
-            "at least one for meta-test"
+            f"meta.train_domains: {config.meta.train_domains} of {len(config.sources)} domains; at least one "
+            "must be left for meta-test"
         )
     if config.batch_size < 2 or config.batch_size % 2:
         raise ConfigError(f"batch_size: {config.batch_size} is not even and positive")

@@ -111,7 +111,9 @@ def train(config: Config, report: Reporter | None = None) -> Path:
                 done = epoch * len(loader) + progress.step
                 batches = [
                     DomainBatch(
-                        batch.image[:, k].to(device), batch.label[:, k].to(device), batch.depth[:, k].to(device)
+                        batch.image[:, k].to(device),
+                        batch.label[:, k].to(device),
+                        batch.depth[:, k].to(device),
                     )
                     for k in range(len(splits))
                 ]
@@ -119,14 +121,16 @@ def train(config: Config, report: Reporter | None = None) -> Path:
                 value = float(loss.detach())
                 if not math.isfinite(value):
                     keys = [
-                        s.train.records[i].path for k, s in enumerate(splits) for i in batch.index[:, k].tolist()
+                        s.train.records[i].path
+                        for k, s in enumerate(splits)
+                        for i in batch.index[:, k].tolist()
                     ]
                     raise FloatingPointError(
                         f"the loss is {value} at step {done}; a lower optimizer.lr may help. Samples of the "
                         f"step: {', '.join(keys)}"
                     )
                 optimizer.zero_grad()
-                loss.backward()
+                loss.backward()  # type: ignore[no-untyped-call]  # torch's own is untyped
                 optimizer.step()
                 progress.step += 1
                 images += batch.label.numel()
@@ -162,7 +166,7 @@ def _resume(
     checkpoint = Checkpoint.read(last)
     if to_yaml(checkpoint.config) != to_yaml(config):
         raise ConfigError(
-            f"out: {last} belongs to a run with another configuration; choose another folder or remove that one"
+            f"out: {last} belongs to a run with another configuration; choose another folder or remove it"
         )
     checkpoint.load_into(model, "model")
     checkpoint.load_into(calibration, "calibration")
@@ -209,7 +213,9 @@ def _learning_rate(config: Config, epoch: int) -> float:
     return settings.lr * settings.decay ** (epoch // settings.decay_every)
 
 
-def _score_held_out(model: torch.nn.Module, splits: list[Split], config: Config, device: torch.device) -> Scores:
+def _score_held_out(
+    model: torch.nn.Module, splits: list[Split], config: Config, device: torch.device
+) -> Scores:
     """The frames of all domains' held-out parts; a video's name is made unique by its domain's."""
     parts = [score_domain(model, s.held_out, config.transform, device)[0] for s in splits]
     return Scores(
