@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import roc_auc_score
 
 Floats = NDArray[np.float64]
 
@@ -76,6 +75,8 @@ class Rates:
 
 def auc(scores: Scores) -> float:
     """Area under the ROC curve: the chance that an attack scores higher than a bona fide sample."""
+    from sklearn.metrics import roc_auc_score  # takes a second to import
+
     return float(roc_auc_score(scores.label, scores.score))
 
 

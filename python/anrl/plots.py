@@ -1,30 +1,25 @@
-"""Figures."""
+"""Figures. Each function returns a matplotlib figure; ``figure.savefig("roc.png", dpi=150)`` stores it."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
-import matplotlib
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from sklearn.manifold import TSNE
-from sklearn.metrics import roc_curve
 
 from anrl.metrics import Scores, auc
 
-matplotlib.use("Agg")
 
-from matplotlib import pyplot as plt
-
-
-def plot_roc(curves: Mapping[str, Scores], title: str, file: Path) -> None:
+def plot_roc(curves: Mapping[str, Scores], title: str) -> Figure:
     """Draws ROC curves: detected attacks over rejected bona fide samples.
 
     Args:
         curves: Scores of each method or domain, under its name.
         title: What the scores are of.
-        file: Where to save; the suffix decides the format.
     """
-    figure, axes = plt.subplots(figsize=(4.5, 4.5), layout="constrained")
+    from sklearn.metrics import roc_curve  # takes a second to import
+
+    figure = Figure(figsize=(4.5, 4.5), layout="constrained")
+    axes = figure.subplots()
     for name, scores in curves.items():
         false_alarms, detected, _ = roc_curve(scores.label, scores.score, drop_intermediate=False)
         axes.plot(false_alarms, detected, label=f"{name} (AUC {auc(scores):.3f})")
@@ -38,8 +33,7 @@ def plot_roc(curves: Mapping[str, Scores], title: str, file: Path) -> None:
         aspect="equal",
     )
     axes.legend(loc="lower right", fontsize="small")
-    figure.savefig(file, dpi=150)
-    plt.close(figure)
+    return figure
 
 
 def plot_tsne(
@@ -47,9 +41,8 @@ def plot_tsne(
     labels: Sequence[NDArray[np.int64]],
     domains: Sequence[str],
     unseen: str,
-    file: Path,
     seed: int = 0,
-) -> None:
+) -> Figure:
     """Draws t-SNE maps of features, a panel for each method.
 
     Args:
@@ -57,12 +50,12 @@ def plot_tsne(
         labels: Labels of every domain, (N,).
         domains: Names of the domains.
         unseen: The domain that was not trained on.
-        file: Where to save.
         seed: Of t-SNE.
     """
-    figure, panels = plt.subplots(
-        1, len(features), figsize=(5 * len(features), 5), squeeze=False, layout="constrained"
-    )
+    from sklearn.manifold import TSNE  # takes a second to import
+
+    figure = Figure(figsize=(5 * len(features) + 2, 5), layout="constrained")
+    panels = figure.subplots(1, len(features), squeeze=False)
     for axes, (method, by_domain) in zip(panels[0], features.items(), strict=True):
         joined = np.concatenate(list(by_domain))
         perplexity = min(30.0, (len(joined) - 1) / 3)
@@ -82,5 +75,4 @@ def plot_tsne(
                 )
         axes.set(title=method, xticks=[], yticks=[])
     panels[0][-1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small")
-    figure.savefig(file, dpi=150)
-    plt.close(figure)
+    return figure

@@ -8,9 +8,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from anrl import _anrl
 from anrl.data import Domain
@@ -36,6 +33,10 @@ class LowLevelStatistics:
 
     def __init__(self, sources: Sequence[Domain]) -> None:
         """Trains on all frames of the sources."""
+        from sklearn.linear_model import LogisticRegression  # these take a second to import
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+
         self._model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
         self._model.fit(
             np.concatenate([statistics(d) for d in sources]), np.concatenate([d.labels for d in sources])

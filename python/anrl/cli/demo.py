@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import torch
 import typer
 from rich.table import Table
 
@@ -18,7 +17,7 @@ from anrl.plots import plot_roc, plot_tsne
 from anrl.synth import DOMAINS, demo_faces, synthesize
 from anrl.synth.build import LIST_NAME
 from anrl.train import Checkpoint, Config, load_config, train
-from anrl.train.trainer import split_sources
+from anrl.train.trainer import pick_device, split_sources
 
 NAMES = [d.name for d in DOMAINS]
 
@@ -77,10 +76,11 @@ def demo(
         )
     judgements["low-level cues"] = _low_level(config, target)
 
-    plot_roc({m: j.scores for m, j in judgements.items()}, f"{unseen} (unseen), video level", out / "roc.png")
+    curves = {m: j.scores for m, j in judgements.items()}
+    plot_roc(curves, f"{unseen} (unseen), video level").savefig(out / "roc.png", dpi=150)
     with console.status("drawing the features"):
         labels = [_videos(Domain.open(p))[1] for p in packs.values()]
-        plot_tsne(features, labels, list(packs), unseen, out / "tsne.png", seed)
+        plot_tsne(features, labels, list(packs), unseen, seed).savefig(out / "tsne.png", dpi=150)
     console.print(_table(judgements, unseen))
     console.print(
         "Simulated captures of real faces: these figures say that the method works, not how well it does on "
@@ -110,7 +110,8 @@ def _judge(
     checkpoint: Checkpoint, target: Domain, packs: dict[str, Path], scores_file: Path
 ) -> tuple[Judgement, list[np.ndarray]]:
     """Judges the target's videos, and averages the features of every domain's videos."""
-    model, transform, device = checkpoint.model(), checkpoint.config.transform, torch.device("cpu")
+    device, transform = pick_device(checkpoint.config.device), checkpoint.config.transform
+    model = checkpoint.model().to(device)
     features = []
     for path in packs.values():
         domain = Domain.open(path)

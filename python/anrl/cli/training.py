@@ -67,5 +67,5 @@ def evaluate(
         videos[domain.name] = frames.by_video()
         frame, video = judge(frames, thresholds["frame"]), judge(videos[domain.name], thresholds["video"])
         console.print(judgement_table(f"{checkpoint} on {domain.name}", frame, video))
-    plot_roc(videos, f"{checkpoint.parent.name}, video level", out / "roc.png")
+    plot_roc(videos, f"{checkpoint.parent.name}, video level").savefig(out / "roc.png", dpi=150)
     console.print(f"written: {out}/scores_*.csv, {out / 'roc.png'}")

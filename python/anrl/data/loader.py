@@ -1,8 +1,6 @@
 """Batches of several domains at once, decoded by Rust threads while the network computes."""
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -12,10 +10,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from anrl import _anrl
+from anrl.data.ahead import run_ahead
 from anrl.data.domain import Domain
 from anrl.data.transform import Transform
 
 _PREFETCH = 2
+"""Batches that wait for the network. One thread suffices: Rust spreads each over all cores."""
 
 
 class Batch(NamedTuple):
@@ -80,13 +80,14 @@ class DomainLoader:
 
         samples = [domain.samples for domain in self.domains]
         load = partial(_load, samples, self.transform, self.transform, self.seed, epoch)
-        yield from _prefetched(load, indices[start:])
+        yield from run_ahead(load, indices[start:], threads=1, ahead=_PREFETCH)
 
 
 def evaluation_batches(domain: Domain, batch_size: int, transform: Transform) -> Iterator[Batch]:
     """Every sample of a domain once, in order, without augmentation; K is 1."""
     chunks = np.array_split(np.arange(len(domain))[:, None], -(-len(domain) // batch_size))
-    yield from _prefetched(partial(_load, [domain.samples], transform, None, 0, 0), chunks)
+    load = partial(_load, [domain.samples], transform, None, 0, 0)
+    yield from run_ahead(load, chunks, threads=1, ahead=_PREFETCH)
 
 
 def _load(
@@ -99,20 +100,3 @@ def _load(
 ) -> Batch:
     image, label, depth = _anrl.load_batch(samples, rows.tolist(), transform.core, augment, seed, epoch)
     return Batch(image, label, depth, torch.from_numpy(rows))
-
-
-def _prefetched(
-    load: Callable[[NDArray[np.int64]], Batch], chunks: Iterable[NDArray[np.int64]]
-) -> Iterator[Batch]:
-    """Loads the chunks in order on a thread, a few ahead of the consumer."""
-    pool = ThreadPoolExecutor(1, thread_name_prefix="anrl-loader")
-    try:
-        pending: deque[Future[Batch]] = deque()
-        for chunk in chunks:
-            pending.append(pool.submit(load, chunk))
-            if len(pending) > _PREFETCH:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)

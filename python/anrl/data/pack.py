@@ -4,12 +4,12 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from pathlib import Path
 
 from anrl import _anrl
 from anrl._anrl import DataError
+from anrl.data.ahead import run_ahead
 from anrl.data.lists import Record
 
 INDEX_KEY = "__anrl__/index"
@@ -53,14 +53,14 @@ def pack(
         # A value takes whole pages, and every entry space in the tree: a generous bound, on a sparse file.
         sizes = sum(_size(root, path) for path in files)
         writer = _anrl.PackWriter(str(building), sizes + 3 * 4096 * len(files) + (64 << 20))
-        with ThreadPoolExecutor() as pool:
-            ordered = sorted(files)
-            for done, (path, content) in enumerate(
-                zip(ordered, pool.map(lambda path: _read(root, path, gray=files[path]), ordered), strict=True)
-            ):
-                writer.put(path, content)
-                if progress is not None:
-                    progress(done + 1, len(files))
+        ordered = sorted(files)
+        contents = run_ahead(
+            lambda path: _read(root, path, gray=files[path]), ordered, threads=os.cpu_count() or 1, ahead=64
+        )
+        for done, (path, content) in enumerate(zip(ordered, contents, strict=True), 1):
+            writer.put(path, content)
+            if progress is not None:
+                progress(done, len(files))
         writer.put(INDEX_KEY, encode_index(records, name or out.name))
         writer.finish()
         if out.exists():

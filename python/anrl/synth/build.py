@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from PIL import Image
 from scipy import ndimage
 
 from anrl._anrl import DataError
+from anrl.data.ahead import run_ahead
 from anrl.synth.attacks import Print, Replay
 from anrl.synth.camera import Camera, Floats, resize, to_8_bit
 from anrl.synth.domains import DOMAINS, DomainModel
@@ -95,11 +95,11 @@ def synthesize(
     try:
         for model in DOMAINS:
             (building / model.name).mkdir(parents=True)
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for done, (domain, lines) in enumerate(pool.map(run, jobs), 1):
-                lists[domain] += lines
-                if progress is not None:
-                    progress(done, len(jobs))
+        clips_done = run_ahead(run, jobs, threads=os.cpu_count() or 1, ahead=64)
+        for done, (domain, lines) in enumerate(clips_done, 1):
+            lists[domain] += lines
+            if progress is not None:
+                progress(done, len(jobs))
         for model, lines in zip(DOMAINS, lists, strict=True):
             (building / model.name / LIST_NAME).write_text("\n".join(lines) + "\n")
         about = {
