@@ -54,7 +54,8 @@ fn hsv_pixel(hsv: &[u8]) -> [f32; 3] {
     let falling = v * (-s).mul_add(f, 1.0);
     let rising = v * (-s).mul_add(1.0 - f, 1.0);
     let rgb = match sector as u32 {
-        0 => [v, rising, low],
+        // 6 is what a hue just below 0 becomes when rounding lifts it to 180.
+        0 | 6 => [v, rising, low],
         1 => [falling, v, low],
         2 => [low, v, rising],
         3 => [low, falling, v],
@@ -98,7 +99,7 @@ pub fn hsv_to_rgb(hsv: &[u8], width: usize, rgb: &mut [u8]) {
 }
 
 /// Shifts of hue (half degrees), saturation and value (of 255).
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct HsvShift {
     /// Added to H, modulo 180.
     pub hue: f64,

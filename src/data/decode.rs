@@ -50,13 +50,16 @@ pub fn decode(bytes: &[u8], pixels: Pixels) -> Result<Image, DataError> {
     if bytes.is_empty() {
         return Err(DataError::Image("the image has no bytes".into()));
     }
-    let (image, orientation) = if bytes.starts_with(&[0xff, 0xd8]) {
-        decode_jpeg(bytes, pixels)?
+    let decoder = if bytes.starts_with(&[0xff, 0xd8]) {
+        decode_jpeg
     } else if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
-        decode_png(bytes, pixels)?
+        decode_png
     } else {
         return Err(DataError::Image("neither a JPEG nor a PNG image".into()));
     };
+    // Should a decoder panic on bytes that nobody has thought of, it is the bytes that are wrong.
+    let (image, orientation) = std::panic::catch_unwind(|| decoder(bytes, pixels))
+        .unwrap_or_else(|_| Err(DataError::Image("damaged: the decoder gave up on it".into())))?;
     Ok(exif::upright(image, orientation))
 }
 

@@ -138,10 +138,12 @@ impl Transform {
     fn write_image(&self, mut rgb: Image, draws: Draws, mut out: ArrayViewMut3<'_, f32>) {
         let mut hsv = rgb.clone();
         let wants_hsv = self.color != Color::Rgb;
-        if wants_hsv || draws.jitter.is_some() {
+        // As in albumentations, no shift leaves the pixels alone: a round trip through HSV would not.
+        let jitter = draws.jitter.filter(|shift| *shift != HsvShift::default());
+        if wants_hsv || jitter.is_some() {
             rgb_to_hsv(&rgb.data, &mut hsv.data);
         }
-        if let Some(shift) = draws.jitter {
+        if let Some(shift) = jitter {
             let mut jittered = hsv.data.clone();
             shift_hsv(&mut jittered, shift);
             hsv_to_rgb(&jittered, rgb.width, &mut rgb.data);

@@ -1,5 +1,6 @@
 """What the commands share: where they print, progress bars, tables of results."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -13,6 +14,7 @@ console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
 
 Report = Callable[..., None]
+_SECONDS_BETWEEN_LINES = 30
 
 
 @contextmanager
@@ -29,8 +31,15 @@ def progress_bar(title: str) -> Iterator[Report]:
     with bar:
         task = bar.add_task(title, total=None, message="")
 
+        said = time.monotonic()
+
         def report(done: int, total: int, message: str = "") -> None:
+            nonlocal said
             bar.update(task, completed=done, total=total, message=message)
+            # A bar that is written to a file shows only when it is done.
+            if not errors.is_terminal and time.monotonic() - said > _SECONDS_BETWEEN_LINES:
+                said = time.monotonic()
+                errors.print(f"{title}: {done} of {total}  {message}", markup=False)
 
         yield report
 
