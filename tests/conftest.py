@@ -1,9 +1,16 @@
 """What several tests share."""
 
+import os
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import torch
+
+# Every run by hand tries other examples; an automatic one must not fail by chance.
+hypothesis.settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    hypothesis.settings.load_profile("ci")
 
 DATA = Path(__file__).parent / "data"
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -56,6 +56,8 @@ def peer(rgb, size, flip=False, jitter=None, depth=None):
     seed=st.integers(0, 5),
 )
 def test_same_as_the_peer(height, width, size, flip, jitter, seed):
+    # OpenCV takes an array of 4 x 1 for a scalar, on which albumentations' jitter fails.
+    assume(jitter is None or (height, width) != (4, 1))
     rgb, depth = photograph(height, width, seed=seed), photograph(height, width, 1, seed=seed + 9)
     transform = Transform(image_size=size)
     image, small = transform(encode(rgb), encode(depth), flip=flip, jitter=jitter)
