@@ -83,7 +83,9 @@ def demo(
         plot_tsne(features, labels, list(packs), unseen, seed).savefig(out / "tsne.png", dpi=150)
     console.print(_table(judgements, unseen))
     console.print(
-        "Simulated captures of real faces: these figures say that the method works, not how well it does on "
+        "A quick run trains for seconds: its figures mean nothing but that everything runs."
+        if quick
+        else "Simulated captures of real faces: these figures say that the method works, not how well it does on "
         "real attacks."
     )
     results = {m: _summary(j) for m, j in judgements.items()}
