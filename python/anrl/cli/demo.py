@@ -85,8 +85,8 @@ def demo(
     console.print(
         "A quick run trains for seconds: its figures mean nothing but that everything runs."
         if quick
-        else "Simulated captures of real faces: these figures say that the method works, not how well it does "
-        "on real attacks."
+        else "Simulated captures of real faces: these figures say that the method works, not how well it "
+        "does on real attacks."
     )
     results = {m: _summary(j) for m, j in judgements.items()}
     (out / "results.json").write_text(
