@@ -17,8 +17,9 @@ DATA = Path(__file__).parent / "data"
 
 def assert_close(found, expected, relative=1e-9, name="", absolute=0.0):
     """Holds ``found`` to ``expected`` within ``relative`` of the largest expected value."""
-    found = found.detach().numpy() if isinstance(found, torch.Tensor) else np.asarray(found)
-    expected = np.asarray(expected)
+    found, expected = (
+        v.detach().numpy() if isinstance(v, torch.Tensor) else np.asarray(v) for v in (found, expected)
+    )
     assert found.shape == expected.shape, f"{name}: {found.shape} instead of {expected.shape}"
     worst = np.abs(found - expected).max()
     limit = relative * np.abs(expected).max() + absolute

@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from typing import final
 
 import numpy as np
@@ -17,8 +18,10 @@ __all__ = [
     "instance_moments",
     "load_batch",
     "scale_shift",
-    "scale_shift_backward",
-    "scale_shift_double_backward",
+    "scale_shift_double_gradient",
+    "scale_shift_double_sums",
+    "scale_shift_gradient",
+    "scale_shift_sums",
 ]
 
 MAX_KEY: int
@@ -27,19 +30,16 @@ class DataError(Exception): ...
 
 def instance_moments(x: Tensor) -> tuple[Tensor, Tensor]: ...
 def scale_shift(x: Tensor, scale: Tensor, shift: Tensor, relu: bool) -> Tensor: ...
-def scale_shift_backward(
+def scale_shift_sums(
     dy: Tensor, x: Tensor, scale: Tensor, shift: Tensor, relu: bool
+) -> tuple[Tensor, Tensor]: ...
+def scale_shift_gradient(dy: Tensor, x: Tensor, coefficients: Sequence[Tensor], relu: bool) -> Tensor: ...
+def scale_shift_double_sums(
+    ddx: Tensor, dy: Tensor, x: Tensor, scale: Tensor, shift: Tensor, relu: bool
 ) -> tuple[Tensor, Tensor, Tensor]: ...
-def scale_shift_double_backward(
-    ddx: Tensor,
-    ddscale: Tensor,
-    ddshift: Tensor,
-    dy: Tensor,
-    x: Tensor,
-    scale: Tensor,
-    shift: Tensor,
-    relu: bool,
-) -> tuple[Tensor, Tensor, Tensor]: ...
+def scale_shift_double_gradient(
+    ddx: Tensor, dy: Tensor, x: Tensor, coefficients: Sequence[Tensor], relu: bool
+) -> tuple[Tensor, Tensor]: ...
 
 @final
 class Pack:

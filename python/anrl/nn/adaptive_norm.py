@@ -1,6 +1,5 @@
 """The adaptive normalization layer."""
 
-from collections.abc import Callable
 from typing import cast
 
 import torch
@@ -76,14 +75,14 @@ class AdaptiveNorm2d(nn.Module):
             raise ValueError(f"expected 4D input (got {x.dim()}D input)")
         if x.shape[1] != self.num_features:
             raise ValueError(f"expected {self.num_features} channels, got input of size {tuple(x.shape)}")
-        momentum = 0.0 if self.momentum is None else self.momentum
+        momentum: float | Tensor = 0.0 if self.momentum is None else self.momentum
         if self.training and self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)
-            if self.momentum is None:
-                momentum = 1.0 / float(self.num_batches_tracked)
+            if self.momentum is None and self.running_mean is not None:
+                momentum = self.num_batches_tracked.to(self.running_mean.dtype).reciprocal()
         return F.adaptive_norm(
             x,
-            cast(Callable[[Tensor], Tensor], self.gate),
+            self.gate.compute,
             self.running_mean,
             self.running_var,
             cast(Tensor | None, self.weight),
@@ -94,6 +93,7 @@ class AdaptiveNorm2d(nn.Module):
             momentum=momentum,
             eps=self.eps,
             activation=self.activation,
+            gate_parameters=self.gate.arguments(),
         )
 
     def extra_repr(self) -> str:

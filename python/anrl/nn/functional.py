@@ -1,16 +1,16 @@
 """Adaptive normalization as a function."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
-from anrl.ops import instance_moments, scale_shift
+from anrl.ops import normalize
 
 
 def adaptive_norm(
     x: Tensor,
-    gate: Tensor | Callable[[Tensor], Tensor],
+    gate: Tensor | Callable[..., Tensor],
     running_mean: Tensor | None = None,
     running_var: Tensor | None = None,
     weight: Tensor | None = None,
@@ -18,9 +18,10 @@ def adaptive_norm(
     instance_weight: Tensor | None = None,
     instance_bias: Tensor | None = None,
     training: bool = False,
-    momentum: float = 0.1,
+    momentum: float | Tensor = 0.1,
     eps: float = 1e-5,
     activation: str | None = None,
+    gate_parameters: Sequence[Tensor] = (),
 ) -> Tensor:
     """Mixes batch and instance normalization: ``g * BN(x) + (1 - g) * IN(x)`` (ANRL, section 3.2).
 
@@ -29,7 +30,7 @@ def adaptive_norm(
     Args:
         x: (N, C, ...) with at least one spatial dimension.
         gate: Weight g of the batch branch in [0, 1], broadcastable to (N, C); or a function that computes
-            it from the spatial mean of x, (N, C).
+            it from the spatial mean of x, (N, C), and ``gate_parameters``.
         running_mean: (C,), updated in place if ``training``.
         running_var: (C,), updated in place with the unbiased estimate if ``training``.
         weight: Scale of the batch branch, (C,).
@@ -41,6 +42,7 @@ def adaptive_norm(
         momentum: Weight of the new statistics in the running ones.
         eps: Added to variances.
         activation: None or "relu".
+        gate_parameters: Tensors that the function ``gate`` depends on.
 
     Returns:
         A tensor of x's shape.
@@ -57,35 +59,60 @@ def adaptive_norm(
     if training and size <= 1:
         raise ValueError(f"Expected more than 1 spatial element when training, got input size {x.size()}")
 
-    mean, variance = instance_moments(x)
-    g = gate(mean) if callable(gate) else gate
+    if x.numel() == 0:
+        return x.clone()
 
-    if training or running_mean is None or running_var is None:
-        batch_mean = mean.mean(0)
-        # Law of total variance: no cancellation at large means.
-        batch_var = variance.mean(0) + (mean - batch_mean).square().mean(0)
-        if running_mean is not None and running_var is not None:
+    parameters: dict[str, Tensor] = {
+        name: tensor
+        for name, tensor in [
+            ("weight", weight),
+            ("bias", bias),
+            ("instance_weight", instance_weight),
+            ("instance_bias", instance_bias),
+        ]
+        if tensor is not None
+    }
+    names = list(parameters)
+    use_batch = training or running_mean is None or running_var is None
+
+    def coefficients(mean: Tensor, variance: Tensor, *tensors: Tensor) -> tuple[Tensor, Tensor]:
+        own = dict(zip(names, (t.to(mean.dtype) for t in tensors), strict=False))
+        gate_tensors = [t.to(mean.dtype) for t in tensors[len(names) :]]
+        # (N, C) arithmetic is too little and too delicate for a reduced type.
+        with torch.autocast(mean.device.type, enabled=False):
+            g = gate(mean, *gate_tensors) if callable(gate) else gate_tensors[0]
+        if use_batch:
+            batch_mean, batch_var = _batch_moments(mean, variance)
+        else:
+            assert running_mean is not None and running_var is not None
+            batch_mean, batch_var = running_mean.to(mean.dtype), running_var.to(mean.dtype)
+        batch_scale, instance_scale = (batch_var + eps).rsqrt(), (variance + eps).rsqrt()
+        if "weight" in own:
+            batch_scale = batch_scale * own["weight"]
+        if "instance_weight" in own:
+            instance_scale = instance_scale * own["instance_weight"]
+        zero = mean.new_zeros(())
+        batch_shift = torch.addcmul(own.get("bias", zero), batch_scale, batch_mean, value=-1)
+        instance_shift = torch.addcmul(own.get("instance_bias", zero), instance_scale, mean, value=-1)
+        g = g.expand_as(mean)
+        return torch.lerp(instance_scale, batch_scale, g), torch.lerp(instance_shift, batch_shift, g)
+
+    tensors = [*parameters.values(), *(gate_parameters if callable(gate) else (gate,))]
+    y, mean, variance = normalize(x, coefficients, tensors, relu=activation == "relu")
+    if training and running_mean is not None and running_var is not None:
+        with torch.no_grad():
+            batch_mean, batch_var = _batch_moments(mean, variance)
             count = x.shape[0] * size
-            with torch.no_grad():
-                running_mean.lerp_(batch_mean.to(running_mean.dtype), momentum)
-                unbiased = batch_var * (count / max(count - 1, 1))
-                running_var.lerp_(unbiased.to(running_var.dtype), momentum)
-    else:
-        batch_mean, batch_var = running_mean, running_var
+            running_mean.lerp_(batch_mean.to(running_mean.dtype), momentum)
+            unbiased = batch_var * (count / max(count - 1, 1))
+            running_var.lerp_(unbiased.to(running_var.dtype), momentum)
+    return y
 
-    batch_scale = (batch_var + eps).rsqrt()
-    instance_scale = (variance + eps).rsqrt()
-    if weight is not None:
-        batch_scale = batch_scale * weight
-    if instance_weight is not None:
-        instance_scale = instance_scale * instance_weight
-    batch_shift = -batch_scale * batch_mean
-    instance_shift = -instance_scale * mean
-    if bias is not None:
-        batch_shift = batch_shift + bias
-    if instance_bias is not None:
-        instance_shift = instance_shift + instance_bias
 
-    scale = g * batch_scale + (1 - g) * instance_scale
-    shift = g * batch_shift + (1 - g) * instance_shift
-    return scale_shift(x, scale, shift, relu=activation == "relu")
+def _batch_moments(mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and biased variance over samples and pixels: (N, C), (N, C) → (C,), (C,).
+
+    By the law of total variance, which does not cancel at large means.
+    """
+    between, batch_mean = torch.var_mean(mean, 0, correction=0)
+    return batch_mean, variance.mean(0) + between

@@ -3,9 +3,17 @@
 from anrl.ops.adaptive_norm import (
     instance_moments,
     instance_moments_twin,
+    normalize,
     scale_shift,
     scale_shift_twin,
     twins_only,
 )
 
-__all__ = ["instance_moments", "instance_moments_twin", "scale_shift", "scale_shift_twin", "twins_only"]
+__all__ = [
+    "instance_moments",
+    "instance_moments_twin",
+    "normalize",
+    "scale_shift",
+    "scale_shift_twin",
+    "twins_only",
+]

@@ -1,0 +1,217 @@
+"""The raw operators ``torch.ops.anrl.*``: functional, without autograd, on every device.
+
+On the CPU the Rust kernels serve float16, bfloat16, float32 and float64, contiguous or channels-last. All
+else runs the formulas here, which are also what the kernels are tested against. Statistics and coefficients
+are (N, C), one value for each plane, in float32 for the half types and else in the type of x.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from anrl import _anrl
+
+_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+_library: Any = torch.library.Library("anrl", "DEF")  # type: ignore[no-untyped-call]
+
+
+def coefficient_dtype(dtype: torch.dtype) -> torch.dtype:
+    """The type of statistics and coefficients for elements of a type."""
+    return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+def spread(per_plane: Tensor, x: Tensor) -> Tensor:
+    """(N, C) → (N, C, 1, ...), to broadcast against x."""
+    return per_plane.reshape(per_plane.shape + (1,) * (x.dim() - 2))
+
+
+def _wide(x: Tensor) -> Tensor:
+    return x.to(coefficient_dtype(x.dtype))
+
+
+def _is_channels_last(x: Tensor) -> bool:
+    form = {4: torch.channels_last, 5: torch.channels_last_3d}.get(x.dim())
+    return form is not None and not x.is_contiguous() and x.is_contiguous(memory_format=form)
+
+
+def _dense(tensor: Tensor, channels_last: bool) -> Tensor:
+    if not channels_last:
+        return tensor.contiguous()
+    return tensor.contiguous(
+        memory_format=torch.channels_last if tensor.dim() == 4 else torch.channels_last_3d
+    )
+
+
+def instance_moments(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and biased variance of every plane."""
+    variance, mean = torch.var_mean(_wide(x).flatten(2), dim=2, correction=0)
+    return mean, variance
+
+
+def scale_shift(x: Tensor, scale: Tensor, shift: Tensor, relu: bool) -> Tensor:
+    """``scale * x + shift``, clamped below at zero if ``relu``."""
+    y = torch.addcmul(spread(shift, x), spread(scale, x), _wide(x))
+    return (torch.relu(y) if relu else y).to(x.dtype)
+
+
+def _passed(dy: Tensor, x: Tensor, scale: Tensor, shift: Tensor, relu: bool) -> Tensor:
+    """Dy where the forward let x pass, else zero."""
+    if not relu:
+        return _wide(dy)
+    return _wide(dy).masked_fill(spread(scale, x) * _wide(x) + spread(shift, x) <= 0, 0)
+
+
+def scale_shift_sums(
+    dy: Tensor, x: Tensor, scale: Tensor, shift: Tensor, relu: bool
+) -> tuple[Tensor, Tensor]:
+    """With g = dy where y > 0 (everywhere without ``relu``): Σ g and Σ g·x per plane."""
+    passed = _passed(dy, x, scale, shift, relu)
+    return passed.flatten(2).sum(2), (passed * _wide(x)).flatten(2).sum(2)
+
+
+def scale_shift_gradient(
+    dy: Tensor, x: Tensor, scale: Tensor, shift: Tensor, slope: Tensor, offset: Tensor, relu: bool
+) -> Tensor:
+    """``scale * g + slope * x + offset``, with g as in :func:`scale_shift_sums`."""
+    passed = _passed(dy, x, scale, shift, relu)
+    dx = spread(scale, x) * passed + (spread(slope, x) * _wide(x) + spread(offset, x))
+    return dx.to(x.dtype)
+
+
+def scale_shift_double_sums(
+    ddx: Tensor, dy: Tensor, x: Tensor, scale: Tensor, shift: Tensor, relu: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Σ ddx·g, Σ ddx·x and Σ ddx per plane, with g as in :func:`scale_shift_sums`."""
+    u = _wide(ddx)
+    terms = (u * _passed(dy, x, scale, shift, relu), u * _wide(x), u)
+    a, b, c = (term.flatten(2).sum(2) for term in terms)
+    return a, b, c
+
+
+def scale_shift_double_gradient(
+    ddx: Tensor,
+    dy: Tensor,
+    x: Tensor,
+    scale: Tensor,
+    shift: Tensor,
+    slope: Tensor,
+    sum_x: Tensor,
+    sum_1: Tensor,
+    curve: Tensor,
+    offset: Tensor,
+    relu: bool,
+) -> tuple[Tensor, Tensor]:
+    """What :func:`scale_shift_gradient` and :func:`scale_shift_sums` give back to dy and to x for ddx."""
+    u, wide_x = _wide(ddx), _wide(x)
+    through = spread(scale, x) * u + (spread(sum_x, x) * wide_x + spread(sum_1, x))
+    to_dy = _passed(through, x, scale, shift, relu)
+    to_x = (spread(slope, x) * u + spread(sum_x, x) * _passed(dy, x, scale, shift, relu)) + (
+        spread(curve, x) * wide_x + spread(offset, x)
+    )
+    return to_dy.to(x.dtype), to_x.to(x.dtype)
+
+
+def _kernel(large: int, formula: Callable[..., Any], kernel: Callable[..., Any]) -> Callable[..., Any]:
+    """Runs the Rust kernel where it serves, else the formula. ``large``: leading arguments shaped like x."""
+
+    def call(*arguments: Any) -> Any:
+        x = arguments[large - 1]
+        if x.dtype not in _DTYPES or x.numel() == 0:
+            return formula(*arguments)
+        channels_last = _is_channels_last(x)
+        tensors = [_dense(t, channels_last) for t in arguments[:large]]
+        rest = [t.contiguous() if isinstance(t, Tensor) else t for t in arguments[large:]]
+        return kernel(*tensors, *rest)
+
+    return call
+
+
+def _define(
+    schema: str,
+    large: int,
+    formula: Callable[..., Any],
+    kernel: Callable[..., Any],
+    fake: Callable[..., Any],
+) -> None:
+    name = schema.split("(")[0]
+    _library.define(schema, tags=(torch.Tag.pt2_compliant_tag,))
+    _library.impl(name, _kernel(large, formula, kernel), "CPU")
+    _library.impl(name, formula, "CompositeExplicitAutograd")
+    torch.library.register_fake(f"anrl::{name}", fake, lib=_library)
+
+    def batched(info: Any, dims: tuple[int | None, ...], *arguments: Any) -> tuple[Any, Any]:
+        # A batch dimension in front is more samples: every operator works plane by plane.
+        moved = [
+            (a.movedim(d, 0) if d is not None else a.expand(info.batch_size, *a.shape))
+            if isinstance(a, Tensor)
+            else a
+            for a, d in zip(arguments, dims, strict=True)
+        ]
+        results = getattr(torch.ops.anrl, name)(
+            *(a.flatten(0, 1) if isinstance(a, Tensor) else a for a in moved)
+        )
+        if isinstance(results, Tensor):
+            return results.reshape(info.batch_size, -1, *results.shape[1:]), 0
+        return tuple(r.reshape(info.batch_size, -1, *r.shape[1:]) for r in results), (0,) * len(results)
+
+    torch.library.register_vmap(f"anrl::{name}", batched, lib=_library)
+
+
+def _planes(x: Tensor) -> Tensor:
+    """An empty (N, C) array for x."""
+    return x.new_empty(x.shape[:2], dtype=coefficient_dtype(x.dtype))
+
+
+def _like(x: Tensor) -> Tensor:
+    """What the kernels allocate for x: its own layout, made dense."""
+    return torch.empty_like(_dense(x, _is_channels_last(x)))
+
+
+_define(
+    "instance_moments(Tensor x) -> (Tensor, Tensor)",
+    1,
+    instance_moments,
+    _anrl.instance_moments,
+    lambda x: (_planes(x), _planes(x)),
+)
+_define(
+    "scale_shift(Tensor x, Tensor scale, Tensor shift, bool relu) -> Tensor",
+    1,
+    scale_shift,
+    _anrl.scale_shift,
+    lambda x, *_: _like(x),
+)
+_define(
+    "scale_shift_sums(Tensor dy, Tensor x, Tensor scale, Tensor shift, bool relu) -> (Tensor, Tensor)",
+    2,
+    scale_shift_sums,
+    _anrl.scale_shift_sums,
+    lambda dy, x, *_: (_planes(x), _planes(x)),
+)
+_define(
+    "scale_shift_gradient(Tensor dy, Tensor x, Tensor scale, Tensor shift, Tensor slope, Tensor offset, "
+    "bool relu) -> Tensor",
+    2,
+    scale_shift_gradient,
+    lambda dy, x, *rest: _anrl.scale_shift_gradient(dy, x, rest[:4], rest[4]),
+    lambda dy, x, *_: _like(x),
+)
+_define(
+    "scale_shift_double_sums(Tensor ddx, Tensor dy, Tensor x, Tensor scale, Tensor shift, bool relu) "
+    "-> (Tensor, Tensor, Tensor)",
+    3,
+    scale_shift_double_sums,
+    _anrl.scale_shift_double_sums,
+    lambda ddx, dy, x, *_: (_planes(x), _planes(x), _planes(x)),
+)
+_define(
+    "scale_shift_double_gradient(Tensor ddx, Tensor dy, Tensor x, Tensor scale, Tensor shift, Tensor slope, "
+    "Tensor sum_x, Tensor sum_1, Tensor curve, Tensor offset, bool relu) -> (Tensor, Tensor)",
+    3,
+    scale_shift_double_gradient,
+    lambda ddx, dy, x, *rest: _anrl.scale_shift_double_gradient(ddx, dy, x, rest[:7], rest[7]),
+    lambda ddx, dy, x, *_: (_like(x), _like(x)),
+)
