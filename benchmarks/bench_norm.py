@@ -2,8 +2,8 @@
 
 Peers: the official layer's eager composition (BatchNorm2d, InstanceNorm2d, pooling, linear, sigmoid, mix,
 ReLU), the same under torch.compile (left out with --no-compile), and plain BatchNorm2d + ReLU. All run in
-turn, the median of the rounds counts, and only ratios mean anything: peer's time over ours, above 1 where ours
-is faster.
+turn, the median of the rounds counts, and only ratios mean anything: peer's time over ours, above 1 where we
+are faster.
 """
 
 import csv

@@ -76,6 +76,26 @@ def test_derivatives_of_every_order(gate, training, activation):
     assert torch.autograd.gradgradcheck(call, inputs)
 
 
+@pytest.mark.parametrize("activation", [None, "relu"])
+def test_third_derivative_of_the_layer_is_exact(activation):
+    torch.manual_seed(6)
+    layer = randomized(3, activation=activation)
+    x = torch.randn(2, 3, 4, 3, dtype=torch.double, requires_grad=True)
+    inputs = [x, *layer.parameters()]
+
+    def third():
+        value = layer(x).pow(3).sum()
+        for _ in range(3):
+            gradients = torch.autograd.grad(value, inputs, create_graph=True, materialize_grads=True)
+            value = sum(g.pow(2).sum() for g in gradients)
+        return [g.detach() for g in gradients]
+
+    found = third()
+    with ops.twins_only():
+        for a, b in zip(found, third(), strict=True):
+            assert_close(a, b, 1e-9)
+
+
 def test_third_derivative_is_exact():
     torch.manual_seed(2)
     x = torch.randn(2, 2, 6, dtype=torch.double, requires_grad=True)

@@ -282,7 +282,10 @@ def _second_derivative(
     cotangents: Sequence[Tensor],
 ) -> list[Tensor]:
     """The derivative of ``_NormalizeBackward`` through the two operations, with its graph."""
-    dy, x, *parameters = (t if t.requires_grad else t.detach().requires_grad_() for t in (dy, x, *parameters))
+    # Views: dy may itself depend on x, and that dependence is not ours to differentiate.
+    dy, x, *parameters = (
+        t.view_as(t) if t.requires_grad else t.detach().requires_grad_() for t in (dy, x, *parameters)
+    )
     with torch.enable_grad():
         y = scale_shift(x, *coefficients(*instance_moments(x), *parameters), relu)
         first = _gradients([y], [x, *parameters], [dy], create_graph=True)
