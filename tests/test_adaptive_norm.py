@@ -196,6 +196,14 @@ def test_wrong_arguments_are_named():
         layer(torch.randn(2, 3, 1, 1))
 
 
+def test_running_statistics_may_not_change_before_the_backward_pass():
+    layer = AdaptiveNorm2d(3).eval()
+    out = layer(torch.randn(2, 3, 4, 4))
+    layer.running_mean.add_(1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        out.sum().backward()
+
+
 def test_nan_is_passed_on():
     x = torch.zeros(1, 2, 3, 3)
     x[0, 0, 1, 1] = float("nan")

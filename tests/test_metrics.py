@@ -36,6 +36,13 @@ def test_video_score_is_the_mean_of_its_frames():
         make([0.0, 0.2, 1.0], [0, 1, 1], video=["a", "a", "b"]).by_video()
 
 
+def test_joined_domains_keep_their_videos_apart():
+    one, two = make([0.0, 1.0], [0, 1], video=["a", "b"]), make([0.5, 0.2], [1, 0], video=["a", "b"])
+    joined = Scores.join([one, two]).by_video()
+    np.testing.assert_array_equal(joined.score, [0.0, 1.0, 0.5, 0.2])
+    np.testing.assert_array_equal(joined.label, [0, 1, 1, 0])
+
+
 def test_interval_holds_the_estimate_and_respects_videos():
     generator = np.random.default_rng(0)
     label = np.repeat([0, 1], 40)

@@ -56,11 +56,13 @@ def score_domain(
             if progress is not None:
                 progress(done, len(domain))
     model.train(was_training)
+    return scores_of(domain, np.concatenate(scores)), np.concatenate(features)
+
+
+def scores_of(domain: Domain, score: NDArray[np.float64]) -> Scores:
+    """Scores (N,) of a domain's samples, with what is known of the samples."""
     records = domain.records
-    found = Scores(
-        np.concatenate(scores), domain.labels, [r.video for r in records], [r.attack for r in records]
-    )
-    return found, np.concatenate(features)
+    return Scores(score, domain.labels, [r.video for r in records], [r.attack for r in records])
 
 
 def judge(scores: Scores, source_threshold: float) -> Judgement:

@@ -40,6 +40,16 @@ class Scores:
         if not np.isfinite(self.score).all():
             raise ValueError(f"{int((~np.isfinite(self.score)).sum())} scores are not finite")
 
+    @staticmethod
+    def join(parts: Sequence["Scores"]) -> "Scores":
+        """The samples of several domains together; videos of the same name in two domains stay two."""
+        return Scores(
+            np.concatenate([p.score for p in parts]),
+            np.concatenate([p.label for p in parts]),
+            [f"{k}/{video}" for k, p in enumerate(parts) for video in p.video],
+            [attack for p in parts for attack in p.attack],
+        )
+
     def by_video(self) -> "Scores":
         """The mean score of every video, in the order of their first frames.
 

@@ -67,13 +67,14 @@ impl Shape {
         self.channels * self.size / self.pieces_per_sample()
     }
 
-    /// The planes whose coefficients piece `index` uses: one, or all of its sample.
-    pub(super) fn planes_of(self, index: usize) -> std::ops::Range<usize> {
+    /// The planes whose coefficients the piece that begins at value `start` uses: one, or all of its sample.
+    pub(super) fn planes_of(self, start: usize) -> std::ops::Range<usize> {
         if self.channels_last {
-            let first = index / self.pieces_per_sample() * self.channels;
+            let first = start / (self.channels * self.size) * self.channels;
             first..first + self.channels
         } else {
-            index..index + 1
+            let plane = start / self.size;
+            plane..plane + 1
         }
     }
 
@@ -207,14 +208,15 @@ pub(super) fn each<'a, T, const K: usize>(
     Each(arrays.map(|values| &values[planes.clone()]))
 }
 
-/// Calls a kernel with the coefficients of a piece in the form that the layout needs.
+/// Calls a kernel with the coefficients of the piece that begins at `$start`, in the form of the layout.
 macro_rules! with_coefficients {
-    ($shape:expr, $piece:expr, $arrays:expr, |$coefficients:ident| $call:expr) => {
+    ($shape:expr, $start:expr, $arrays:expr, |$coefficients:ident| $call:expr) => {
+        let planes = $shape.planes_of($start);
         if $shape.channels_last {
-            let $coefficients = each($arrays, $shape.planes_of($piece));
+            let $coefficients = each($arrays, planes);
             $call
         } else {
-            let $coefficients = same($arrays, $piece);
+            let $coefficients = same($arrays, planes.start);
             $call
         }
     };

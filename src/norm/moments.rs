@@ -43,7 +43,9 @@ pub fn instance_moments<E: Element>(
     shape.reduce(
         |i, [sum, squares]: [&mut [E::Sum]; 2]| {
             let x = &x[i * piece..][..piece];
-            with_coefficients!(shape, i, [&origin[..]], |shift| shifted_sums(x, shift, row, sum, squares));
+            with_coefficients!(shape, i * piece, [&origin[..]], |shift| shifted_sums(
+                x, shift, row, sum, squares
+            ));
         },
         |plane, [sum, squares]| {
             let count = shape.size as f64;

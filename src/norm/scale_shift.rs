@@ -32,10 +32,10 @@ fn masked<A: Activation, T: Real>(x: T, scale: T, shift: T, value: T) -> T {
     if A::RELU && affine(x, scale, shift) <= T::ZERO { T::ZERO } else { value }
 }
 
-/// Calls a kernel, with `A` the activation and `$coefficients` those of a piece in the form of the layout.
+/// Calls a kernel, with `A` the activation and `$coefficients` those of the piece that begins at `$start`.
 macro_rules! specialized {
-    ($shape:expr, $piece:expr, $arrays:expr, $relu:expr, |$coefficients:ident| $call:expr) => {
-        with_coefficients!($shape, $piece, $arrays, |$coefficients| if $relu {
+    ($shape:expr, $start:expr, $arrays:expr, $relu:expr, |$coefficients:ident| $call:expr) => {
+        with_coefficients!($shape, $start, $arrays, |$coefficients| if $relu {
             type A = Relu;
             $call
         } else {
@@ -161,7 +161,7 @@ pub fn scale_shift<E: Element>(
     let (piece, row) = (shape.piece(), shape.whole_row());
     shape.for_each_piece(y, |i, y| {
         let x = &x[i * piece..][..piece];
-        specialized!(shape, i, [scale, shift], relu, |c| forward_rows::<A, E, _>(x, c, row, y));
+        specialized!(shape, i * piece, [scale, shift], relu, |c| forward_rows::<A, E, _>(x, c, row, y));
     });
 }
 
@@ -182,7 +182,9 @@ pub fn scale_shift_sums<E: Element>(
     shape.reduce(
         |i, [b, a]: [&mut [E::Sum]; 2]| {
             let (dy, x) = (&dy[i * piece..][..piece], &x[i * piece..][..piece]);
-            specialized!(shape, i, [scale, shift], relu, |c| sums_rows::<A, E, _>(dy, x, c, row, b, a));
+            specialized!(shape, i * piece, [scale, shift], relu, |c| sums_rows::<A, E, _>(
+                dy, x, c, row, b, a
+            ));
         },
         |plane, [b, a]| {
             dshift[plane] = E::Compute::narrow(b.wide());
@@ -206,7 +208,7 @@ pub fn scale_shift_gradient<E: Element>(
     let (piece, row) = (shape.piece(), shape.whole_row());
     shape.for_each_piece(dx, |i, dx| {
         let (dy, x) = (&dy[i * piece..][..piece], &x[i * piece..][..piece]);
-        specialized!(shape, i, coefficients, relu, |c| gradient_rows::<A, E, _>(dy, x, c, row, dx));
+        specialized!(shape, i * piece, coefficients, relu, |c| gradient_rows::<A, E, _>(dy, x, c, row, dx));
     });
 }
 
@@ -227,7 +229,7 @@ pub fn scale_shift_double_sums<E: Element>(
     shape.reduce(
         |i, sums: [&mut [E::Sum]; 3]| {
             let [u, dy, x] = [u, dy, x].map(|array| &array[i * piece..][..piece]);
-            specialized!(shape, i, [scale, shift], relu, |c| double_sums_rows::<A, E, _>(
+            specialized!(shape, i * piece, [scale, shift], relu, |c| double_sums_rows::<A, E, _>(
                 u, dy, x, c, row, sums
             ));
         },
@@ -256,7 +258,7 @@ pub fn scale_shift_double_gradient<E: Element>(
     let (piece, row) = (shape.piece(), shape.whole_row());
     shape.for_each_piece_of_two(ddy, ddx, |i, ddy, ddx| {
         let [u, dy, x] = [u, dy, x].map(|array| &array[i * piece..][..piece]);
-        specialized!(shape, i, coefficients, relu, |c| double_gradient_rows::<A, E, _>(
+        specialized!(shape, i * piece, coefficients, relu, |c| double_gradient_rows::<A, E, _>(
             u, dy, x, c, row, ddy, ddx
         ));
     });

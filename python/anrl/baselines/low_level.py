@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from anrl import _anrl
 from anrl.data import Domain
+from anrl.evaluate import scores_of
 from anrl.metrics import Scores
 
 
@@ -44,7 +45,4 @@ class LowLevelStatistics:
 
     def score(self, domain: Domain) -> Scores:
         """Scores the frames of a domain."""
-        score = self._model.predict_proba(statistics(domain))[:, 1]
-        return Scores(
-            score, domain.labels, [r.video for r in domain.records], [r.attack for r in domain.records]
-        )
+        return scores_of(domain, self._model.predict_proba(statistics(domain))[:, 1])

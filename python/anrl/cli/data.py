@@ -27,6 +27,15 @@ DepthRule = Annotated[
 ]
 
 
+def open_domain(path: Path, lists: list[Path] | None, columns: str | None, depth_rule: str | None) -> Domain:
+    """Opens a domain with the options as the commands get them."""
+    return Domain.open(path, lists or (), columns=_split(columns), depth_rule=depth_rule)
+
+
+def _split(columns: str | None) -> list[str] | None:
+    return columns.split() if columns else None
+
+
 def synth(
     out: Annotated[Path, typer.Argument(help="Folder to create.")],
     faces: Annotated[
@@ -57,11 +66,7 @@ def pack(
     overwrite: Annotated[bool, typer.Option(help="Replace an existing pack.")] = False,
 ) -> None:
     """Pack image files into one LMDB file, with an index of labels, subjects, videos and attacks."""
-    records = [
-        r
-        for file in lists
-        for r in read_list(file, columns=columns.split() if columns else None, depth_rule=depth_rule)
-    ]
+    records = [r for file in lists for r in read_list(file, columns=_split(columns), depth_rule=depth_rule)]
     with progress_bar("packing") as report:
         write_pack(
             out, records, root=root or lists[0].parent, name=name, overwrite=overwrite, progress=report
@@ -88,9 +93,7 @@ def inspect(
             table.add_row("", f"{key} ({size} bytes)")
         console.print(table)
         return
-    domain = Domain.open(
-        path, list(lists or []), columns=columns.split() if columns else None, depth_rule=depth_rule
-    )
+    domain = open_domain(path, lists, columns, depth_rule)
     records = domain.records
     kinds = Counter("bona fide" if r.label == 0 else f"attack {r.attack}".strip() for r in records)
     sizes = Counter(

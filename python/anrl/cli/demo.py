@@ -58,7 +58,8 @@ def demo(
     data = out / f"data-{seed}{'-quick' if quick else ''}"
     packs = _packs(data, seed, size)
 
-    target = Domain.open(packs[unseen])
+    domains = {name: Domain.open(path) for name, path in packs.items()}
+    target = domains[unseen]
     judgements: dict[str, Judgement] = {}
     features: dict[str, list[np.ndarray]] = {}
     for method, changes in METHODS.items():
@@ -72,15 +73,15 @@ def demo(
         with progress_bar(f"training {method}") as report:
             checkpoint = Checkpoint.read(train(config, report))
         judgements[method], features[method] = _judge(
-            checkpoint, target, packs, out / f"scores_{config.model.norm}.csv"
+            checkpoint, target, domains, out / f"scores_{config.model.norm}.csv"
         )
     judgements["low-level cues"] = _low_level(config, target)
 
     curves = {m: j.scores for m, j in judgements.items()}
     plot_roc(curves, f"{unseen} (unseen), video level").savefig(out / "roc.png", dpi=150)
     with console.status("drawing the features"):
-        labels = [_videos(Domain.open(p))[1] for p in packs.values()]
-        plot_tsne(features, labels, list(packs), unseen, seed).savefig(out / "tsne.png", dpi=150)
+        labels = [_videos(domain)[1] for domain in domains.values()]
+        plot_tsne(features, labels, list(domains), unseen, seed).savefig(out / "tsne.png", dpi=150)
     console.print(_table(judgements, unseen))
     console.print(
         "A quick run trains for seconds: its figures mean nothing but that everything runs."
@@ -109,18 +110,17 @@ def _packs(data: Path, seed: int, size: dict[str, int]) -> dict[str, Path]:
 
 
 def _judge(
-    checkpoint: Checkpoint, target: Domain, packs: dict[str, Path], scores_file: Path
+    checkpoint: Checkpoint, target: Domain, domains: dict[str, Domain], scores_file: Path
 ) -> tuple[Judgement, list[np.ndarray]]:
     """Judges the target's videos, and averages the features of every domain's videos."""
     device, transform = pick_device(checkpoint.config.device), checkpoint.config.transform
     model = checkpoint.model().to(device)
     features = []
-    for path in packs.values():
-        domain = Domain.open(path)
+    for domain in domains.values():
         frames, by_frame = score_domain(model, domain, transform, device)
         group, _ = _videos(domain)
         features.append(np.stack([np.bincount(group, f) / np.bincount(group) for f in by_frame.T], 1))
-        if path == target.path:
+        if domain is target:
             scores = frames
     write_scores(scores_file, target, scores)
     return judge(scores.by_video(), checkpoint.progress.thresholds["video"]), features
@@ -135,14 +135,8 @@ def _videos(domain: Domain) -> tuple[np.ndarray, np.ndarray]:
 def _low_level(config: Config, target: Domain) -> Judgement:
     splits = split_sources(config)
     model = LowLevelStatistics([s.train for s in splits])
-    held = [model.score(s.held_out).by_video() for s in splits]
-    joined = Scores(
-        np.concatenate([s.score for s in held]),
-        np.concatenate([s.label for s in held]),
-        [f"{k}/{v}" for k, s in enumerate(held) for v in s.video],
-        [a for s in held for a in s.attack],
-    )
-    return judge(model.score(target).by_video(), eer(joined)[1])
+    held = Scores.join([model.score(s.held_out) for s in splits]).by_video()
+    return judge(model.score(target).by_video(), eer(held)[1])
 
 
 def _table(judgements: dict[str, Judgement], unseen: str) -> Table:

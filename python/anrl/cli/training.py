@@ -6,8 +6,7 @@ from typing import Annotated
 import typer
 
 from anrl.cli.console import console, judgement_table, progress_bar
-from anrl.cli.data import Columns, DepthRule
-from anrl.data import Domain
+from anrl.cli.data import Columns, DepthRule, open_domain
 from anrl.evaluate import judge, score_domain, write_scores
 from anrl.metrics import Scores
 from anrl.plots import plot_roc
@@ -48,12 +47,7 @@ def evaluate(
     if lists and len(packs) > 1:
         raise typer.BadParameter("--list goes with a single pack")
     found = Checkpoint.read(checkpoint)
-    domains = [
-        Domain.open(
-            path, list(lists or []), columns=columns.split() if columns else None, depth_rule=depth_rule
-        )
-        for path in packs
-    ]
+    domains = [open_domain(path, lists, columns, depth_rule) for path in packs]
     where = pick_device(device)
     model = found.model().to(where)
     out = out or checkpoint.parent / "eval"

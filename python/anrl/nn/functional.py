@@ -62,18 +62,17 @@ def adaptive_norm(
     if x.numel() == 0:
         return x.clone()
 
-    parameters: dict[str, Tensor] = {
-        name: tensor
-        for name, tensor in [
-            ("weight", weight),
-            ("bias", bias),
-            ("instance_weight", instance_weight),
-            ("instance_bias", instance_bias),
-        ]
-        if tensor is not None
+    given = {
+        "weight": weight,
+        "bias": bias,
+        "instance_weight": instance_weight,
+        "instance_bias": instance_bias,
     }
+    if not training and running_mean is not None and running_var is not None:
+        # Among the tensors that are saved: autograd then notices if they change before the backward pass.
+        given |= {"running_mean": running_mean, "running_var": running_var}
+    parameters = {name: tensor for name, tensor in given.items() if tensor is not None}
     names = list(parameters)
-    use_batch = training or running_mean is None or running_var is None
 
     def coefficients(mean: Tensor, variance: Tensor, *tensors: Tensor) -> tuple[Tensor, Tensor]:
         own = dict(zip(names, (t.to(mean.dtype) for t in tensors), strict=False))
@@ -81,11 +80,10 @@ def adaptive_norm(
         # (N, C) arithmetic is too little and too delicate for a reduced type.
         with torch.autocast(mean.device.type, enabled=False):
             g = gate(mean, *gate_tensors) if callable(gate) else gate_tensors[0]
-        if use_batch:
-            batch_mean, batch_var = _batch_moments(mean, variance)
+        if "running_mean" in own:
+            batch_mean, batch_var = own["running_mean"], own["running_var"]
         else:
-            assert running_mean is not None and running_var is not None
-            batch_mean, batch_var = running_mean.to(mean.dtype), running_var.to(mean.dtype)
+            batch_mean, batch_var = _batch_moments(mean, variance)
         batch_scale, instance_scale = (batch_var + eps).rsqrt(), (variance + eps).rsqrt()
         if "weight" in own:
             batch_scale = batch_scale * own["weight"]

@@ -13,9 +13,8 @@ class Gate(nn.Module):
     compute: Callable[..., Tensor]
     """(mean, *arguments) → weight of the batch branch in [0, 1]: (N, C), (N, C)."""
 
-    def arguments(self) -> tuple[Tensor, ...]:
-        """The parameters, in the order of ``compute``."""
-        return tuple(self.parameters())
+    arguments: Callable[[], tuple[Tensor, ...]]
+    """() → the parameters, in the order of ``compute``."""
 
     def forward(self, mean: Tensor) -> Tensor:
         """(N, C) → (N, C)."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from omegaconf import OmegaConf
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -128,8 +129,6 @@ def build_model(config: Config) -> ANRLNet:
 
 
 def _parse_yaml(text: str) -> dict[str, Any]:
-    from omegaconf import OmegaConf
-
     parsed = OmegaConf.to_container(OmegaConf.create(text))
     assert isinstance(parsed, dict)
     return {str(k): v for k, v in parsed.items()}

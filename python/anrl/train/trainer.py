@@ -142,7 +142,9 @@ def train(config: Config, report: Reporter | None = None) -> Path:
                     save(last)
                     raise Interrupted(f"stopped at step {done + 1} of {total}; {last} has everything so far")
             progress.epoch, progress.step = epoch + 1, 0
-            frames = _score_held_out(model, splits, config, device)
+            frames = Scores.join(
+                [score_domain(model, s.held_out, config.transform, device)[0] for s in splits]
+            )
             videos = frames.by_video()
             progress.thresholds = {"frame": eer(frames)[1], "video": eer(videos)[1]}
             found = auc(videos)
@@ -213,19 +215,6 @@ def _step(
 def _learning_rate(config: Config, epoch: int) -> float:
     settings = config.optimizer
     return settings.lr * settings.decay ** (epoch // settings.decay_every)
-
-
-def _score_held_out(
-    model: torch.nn.Module, splits: list[Split], config: Config, device: torch.device
-) -> Scores:
-    """The frames of all domains' held-out parts; a video's name is made unique by its domain's."""
-    parts = [score_domain(model, s.held_out, config.transform, device)[0] for s in splits]
-    return Scores(
-        np.concatenate([p.score for p in parts]),
-        np.concatenate([p.label for p in parts]),
-        [f"{s.held_out.name}/{v}" for s, p in zip(splits, parts, strict=True) for v in p.video],
-        [a for p in parts for a in p.attack],
-    )
 
 
 def _log(stream: Any, entry: dict[str, Any]) -> None:
