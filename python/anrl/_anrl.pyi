@@ -9,6 +9,7 @@ from anrl.data import Transform as TransformOptions
 
 __all__ = [
     "MAX_KEY",
+    "AdaptiveNorm",
     "DataError",
     "Pack",
     "PackWriter",
@@ -40,6 +41,25 @@ def scale_shift_double_sums(
 def scale_shift_double_gradient(
     ddx: Tensor, dy: Tensor, x: Tensor, coefficients: Sequence[Tensor], relu: bool
 ) -> tuple[Tensor, Tensor]: ...
+
+@final
+class AdaptiveNorm:
+    def __new__(cls, form: str, running: bool, eps: float, relu: bool) -> AdaptiveNorm: ...
+    def forward(
+        self, x: Tensor, parameters: Sequence[Tensor]
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]: ...
+    def backward(
+        self, dy: Tensor, x: Tensor, mean: Tensor, variance: Tensor, parameters: Sequence[Tensor]
+    ) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]: ...
+    def double_backward(
+        self,
+        ddx: Tensor,
+        ddparameters: Sequence[Tensor],
+        dy: Tensor,
+        x: Tensor,
+        planes: Sequence[Tensor],
+        parameters: Sequence[Tensor],
+    ) -> tuple[Tensor, Tensor, list[Tensor]]: ...
 
 @final
 class Pack:

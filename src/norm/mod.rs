@@ -1,16 +1,23 @@
 //! The passes over memory of adaptive normalization.
 //!
 //! A batch (N, C, …) has N·C planes of `size` values, contiguous or with the channels last. Statistics and
-//! coefficients hold one value per plane. Everything else of the layer (running statistics, the gate, the
-//! mix of the branches) is arithmetic on (N, C) arrays and is done by the caller.
+//! coefficients hold one value per plane. Everything else of the layer (the gate, the mixture of the branches)
+//! is arithmetic on (N, C) arrays. [`Layer`] puts it all together.
 
 mod element;
+mod gate;
+mod layer;
 mod layout;
+mod linear;
+mod mixture;
 mod moments;
+mod number;
 mod scale_shift;
 mod vector;
 
 pub use element::{Bf16, Element, F16, Real};
+pub use gate::Form;
+pub use layer::{Gradients, Layer, Moments};
 pub use layout::Shape;
 pub use moments::instance_moments;
 pub use scale_shift::{

@@ -2,6 +2,7 @@
 //! Its Python signatures are in `python/anrl/_anrl.pyi`.
 
 mod data;
+mod layer;
 mod norm;
 
 use pyo3::exceptions::PyRuntimeError;
@@ -26,5 +27,6 @@ fn torch_error(error: tch::TchError) -> PyErr {
 #[pymodule]
 fn _anrl(module: &Bound<'_, PyModule>) -> PyResult<()> {
     norm::register(module)?;
+    module.add_class::<layer::AdaptiveNorm>()?;
     data::register(module)
 }

@@ -11,13 +11,13 @@ use super::{run, torch_error};
 use crate::norm::{self, Bf16, Element, F16, Shape};
 
 /// A batch that the kernels serve, and what its companions must look like.
-struct Batch<'a> {
-    x: &'a Tensor,
-    shape: Shape,
+pub(super) struct Batch<'a> {
+    pub(super) x: &'a Tensor,
+    pub(super) shape: Shape,
 }
 
 impl<'a> Batch<'a> {
-    fn of(x: &'a Tensor) -> PyResult<Self> {
+    pub(super) fn of(x: &'a Tensor) -> PyResult<Self> {
         let sizes = x.size();
         let [batch, channels, spatial @ ..] = sizes.as_slice() else {
             return Err(PyValueError::new_err(format!("expected (N, C, …), got {sizes:?}")));
@@ -40,7 +40,7 @@ impl<'a> Batch<'a> {
     }
 
     /// Checks that `tensor` is laid out like x.
-    fn same(&self, name: &str, tensor: &Tensor) -> PyResult<()> {
+    pub(super) fn same(&self, name: &str, tensor: &Tensor) -> PyResult<()> {
         let dense = if self.shape.channels_last { is_channels_last(tensor) } else { tensor.is_contiguous() };
         if tensor.device() != Device::Cpu
             || tensor.kind() != self.x.kind()
@@ -53,7 +53,7 @@ impl<'a> Batch<'a> {
     }
 
     /// Checks that `tensor` holds one coefficient for each plane.
-    fn coefficients(&self, name: &str, tensor: &Tensor) -> PyResult<()> {
+    pub(super) fn coefficients(&self, name: &str, tensor: &Tensor) -> PyResult<()> {
         let shape = [self.shape.batch as i64, self.shape.channels as i64];
         if tensor.device() != Device::Cpu
             || tensor.kind() != compute_kind(self.x.kind())
@@ -69,7 +69,7 @@ impl<'a> Batch<'a> {
     }
 
     /// A new tensor laid out like x.
-    fn like(&self) -> PyResult<Tensor> {
+    pub(super) fn like(&self) -> PyResult<Tensor> {
         let (sizes, options) = (self.x.size(), (self.x.kind(), Device::Cpu));
         if self.shape.channels_last {
             Tensor::f_empty_strided(&sizes, channels_last_strides(&sizes), options).map_err(torch_error)
@@ -103,19 +103,19 @@ fn is_channels_last(tensor: &Tensor) -> bool {
     tensor.stride().iter().zip(&expected).zip(&sizes).all(|((found, want), &size)| size == 1 || found == want)
 }
 
-fn compute_kind(kind: Kind) -> Kind {
+pub(super) fn compute_kind(kind: Kind) -> Kind {
     if kind == Kind::Double { Kind::Double } else { Kind::Float }
 }
 
 /// The values of a tensor that [`Batch`] has checked.
-fn values<T>(tensor: &Tensor) -> &[T] {
+pub(super) fn values<T>(tensor: &Tensor) -> &[T] {
     // SAFETY: the checks established kind, device and a dense layout without gaps, and that there are values;
     // the borrow keeps the storage alive.
     unsafe { std::slice::from_raw_parts(tensor.data_ptr().cast(), tensor.numel()) }
 }
 
 /// The values of a tensor allocated here and not yet seen by anyone else.
-fn fresh<T>(tensor: &mut Tensor) -> &mut [T] {
+pub(super) fn fresh<T>(tensor: &mut Tensor) -> &mut [T] {
     // SAFETY: as in `values`; the exclusive borrow of a tensor without aliases makes the slice exclusive.
     unsafe { std::slice::from_raw_parts_mut(tensor.data_ptr().cast(), tensor.numel()) }
 }
@@ -132,6 +132,7 @@ macro_rules! by_kind {
         }
     };
 }
+pub(super) use by_kind;
 
 #[pyfunction]
 fn instance_moments(py: Python<'_>, x: PyTensor) -> PyResult<(PyTensor, PyTensor)> {

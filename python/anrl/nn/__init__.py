@@ -1,7 +1,20 @@
 """Layers, and their functional form in :mod:`anrl.nn.functional`."""
 
 from anrl.nn import functional
-from anrl.nn.adaptive_norm import AdaptiveNorm2d
-from anrl.nn.gate import GATES, make_gate
+from anrl.nn.adaptive_norm import AdaptiveNorm1d, AdaptiveNorm2d, AdaptiveNorm3d
+from anrl.nn.convert import convert_adaptive_norm, convert_sync_adaptive_norm
+from anrl.nn.gate import GATES, Gate, make_gate
+from anrl.nn.gate_statistics import gate_statistics
 
-__all__ = ["GATES", "AdaptiveNorm2d", "functional", "make_gate"]
+__all__ = [
+    "GATES",
+    "AdaptiveNorm1d",
+    "AdaptiveNorm2d",
+    "AdaptiveNorm3d",
+    "Gate",
+    "convert_adaptive_norm",
+    "convert_sync_adaptive_norm",
+    "functional",
+    "gate_statistics",
+    "make_gate",
+]

@@ -5,12 +5,13 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from anrl.ops import normalize
+from anrl.ops import GATE_FORMULAS, BatchMoments
+from anrl.ops import adaptive_norm as _adaptive_norm
 
 
 def adaptive_norm(
     x: Tensor,
-    gate: Tensor | Callable[..., Tensor],
+    gate: Tensor | str | Callable[[Tensor], Tensor],
     running_mean: Tensor | None = None,
     running_var: Tensor | None = None,
     weight: Tensor | None = None,
@@ -22,6 +23,7 @@ def adaptive_norm(
     eps: float = 1e-5,
     activation: str | None = None,
     gate_parameters: Sequence[Tensor] = (),
+    moments: Callable[[Tensor, Tensor, int], BatchMoments] | None = None,
 ) -> Tensor:
     """Mixes batch and instance normalization: ``g * BN(x) + (1 - g) * IN(x)`` (ANRL, section 3.2).
 
@@ -29,8 +31,8 @@ def adaptive_norm(
 
     Args:
         x: (N, C, ...) with at least one spatial dimension.
-        gate: Weight g of the batch branch in [0, 1], broadcastable to (N, C); or a function that computes
-            it from the spatial mean of x, (N, C), and ``gate_parameters``.
+        gate: Weight g of the batch branch in [0, 1], broadcastable to (N, C); or the name of a form in
+            ``anrl.nn.GATES`` with its ``gate_parameters``; or a function from the spatial mean of x, (N, C).
         running_mean: (C,), updated in place if ``training``.
         running_var: (C,), updated in place with the unbiased estimate if ``training``.
         weight: Scale of the batch branch, (C,).
@@ -42,75 +44,60 @@ def adaptive_norm(
         momentum: Weight of the new statistics in the running ones.
         eps: Added to variances.
         activation: None or "relu".
-        gate_parameters: Tensors that the function ``gate`` depends on.
+        gate_parameters: The tensors of a named gate, in the order of its formula in
+            ``anrl.ops.GATE_FORMULAS``.
+        moments: How the moments of planes make those of the batch; by default
+            :func:`anrl.ops.batch_moments`.
 
     Returns:
         A tensor of x's shape.
 
     Raises:
-        ValueError: x has fewer than three dimensions, or one value per channel or per plane in training,
-            or ``activation`` is unknown.
+        ValueError: x has fewer than three dimensions, or one value per channel or per plane in training;
+            a tensor does not fit x's channels; or ``activation`` is unknown.
     """
     if x.dim() < 3:
         raise ValueError(f"expected (N, C, ...) with at least 3 dimensions, got {tuple(x.shape)}")
+    if not x.is_floating_point():
+        raise TypeError(f"expected a floating-point input, got {x.dtype}")
     if activation not in (None, "relu"):
         raise ValueError(f"activation must be None or 'relu', not {activation!r}")
-    size = x.shape[2:].numel()
-    if training and size <= 1:
+    batch, channels = x.shape[:2]
+    if training and x.shape[2:].numel() == 1:
         raise ValueError(f"Expected more than 1 spatial element when training, got input size {x.size()}")
-
-    if x.numel() == 0:
+    if isinstance(gate, str) and gate not in GATE_FORMULAS:
+        raise ValueError(f"gate must be one of {', '.join(map(repr, GATE_FORMULAS))}, not {gate!r}")
+    named = {"weight": weight, "bias": bias, "instance_weight": instance_weight}
+    named |= {"instance_bias": instance_bias, "running_mean": running_mean, "running_var": running_var}
+    for name, tensor in named.items():
+        if tensor is not None and tensor.shape != (channels,):
+            raise ValueError(f"{name} should contain {channels} elements, not {tuple(tensor.shape)}")
+    if x.numel() == 0 and moments is None:
         return x.clone()
 
-    given = {
-        "weight": weight,
-        "bias": bias,
-        "instance_weight": instance_weight,
-        "instance_bias": instance_bias,
-    }
-    if not training and running_mean is not None and running_var is not None:
-        # Among the tensors that are saved: autograd then notices if they change before the backward pass.
-        given |= {"running_mean": running_mean, "running_var": running_var}
-    parameters = {name: tensor for name, tensor in given.items() if tensor is not None}
-    names = list(parameters)
-
-    def coefficients(mean: Tensor, variance: Tensor, *tensors: Tensor) -> tuple[Tensor, Tensor]:
-        own = dict(zip(names, (t.to(mean.dtype) for t in tensors), strict=False))
-        gate_tensors = [t.to(mean.dtype) for t in tensors[len(names) :]]
-        # (N, C) arithmetic is too little and too delicate for a reduced type.
-        with torch.autocast(mean.device.type, enabled=False):
-            g = gate(mean, *gate_tensors) if callable(gate) else gate_tensors[0]
-        if "running_mean" in own:
-            batch_mean, batch_var = own["running_mean"], own["running_var"]
-        else:
-            batch_mean, batch_var = _batch_moments(mean, variance)
-        batch_scale, instance_scale = (batch_var + eps).rsqrt(), (variance + eps).rsqrt()
-        if "weight" in own:
-            batch_scale = batch_scale * own["weight"]
-        if "instance_weight" in own:
-            instance_scale = instance_scale * own["instance_weight"]
-        zero = mean.new_zeros(())
-        batch_shift = torch.addcmul(own.get("bias", zero), batch_scale, batch_mean, value=-1)
-        instance_shift = torch.addcmul(own.get("instance_bias", zero), instance_scale, mean, value=-1)
-        g = g.expand_as(mean)
-        return torch.lerp(instance_scale, batch_scale, g), torch.lerp(instance_shift, batch_shift, g)
-
-    tensors = [*parameters.values(), *(gate_parameters if callable(gate) else (gate,))]
-    y, mean, variance = normalize(x, coefficients, tensors, relu=activation == "relu")
-    if training and running_mean is not None and running_var is not None:
+    affine: list[Tensor] = []
+    for tensor, constant in ((weight, 1.0), (bias, 0.0), (instance_weight, 1.0), (instance_bias, 0.0)):
+        affine.append(x.new_full((channels,), constant) if tensor is None else tensor)
+    form: str | Callable[..., Tensor]
+    if isinstance(gate, Tensor):
+        form, gate_parameters = "given", (gate.expand(batch, channels),)
+    else:
+        form = gate
+    running: tuple[Tensor, ...] = ()
+    if running_mean is not None and running_var is not None:
+        running = (running_mean, running_var)
+    y, *found = _adaptive_norm(
+        x,
+        affine,
+        () if training else running,
+        form,
+        gate_parameters,
+        eps,
+        activation == "relu",
+        moments,
+    )
+    if training:
         with torch.no_grad():
-            batch_mean, batch_var = _batch_moments(mean, variance)
-            count = x.shape[0] * size
-            running_mean.lerp_(batch_mean.to(running_mean.dtype), momentum)
-            unbiased = batch_var * (count / max(count - 1, 1))
-            running_var.lerp_(unbiased.to(running_var.dtype), momentum)
+            for statistic, value in zip(running, found, strict=False):
+                statistic.lerp_(value.to(statistic.dtype), momentum)
     return y
-
-
-def _batch_moments(mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and biased variance over samples and pixels: (N, C), (N, C) → (C,), (C,).
-
-    By the law of total variance, which does not cancel at large means.
-    """
-    between, batch_mean = torch.var_mean(mean, 0, correction=0)
-    return batch_mean, variance.mean(0) + between

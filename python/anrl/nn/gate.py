@@ -4,25 +4,28 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+
+from anrl.ops import GATE_FORMULAS
 
 
 class Gate(nn.Module):
-    """A gate: a function of the mean and of parameters, kept apart so that it can be differentiated twice."""
+    """A gate: a formula known by name, and its parameters."""
 
-    compute: Callable[..., Tensor]
-    """(mean, *arguments) → weight of the batch branch in [0, 1]: (N, C), (N, C)."""
+    form: str
+    """Its name in ``GATES``."""
 
     arguments: Callable[[], tuple[Tensor, ...]]
-    """() → the parameters, in the order of ``compute``."""
+    """() → the parameters, in the order of the formula in ``anrl.ops.GATE_FORMULAS``."""
 
     def forward(self, mean: Tensor) -> Tensor:
         """(N, C) → (N, C)."""
-        return self.compute(mean, *self.arguments())
+        return GATE_FORMULAS[self.form](mean, *self.arguments())
 
 
 class OneLayerGate(Gate):
     """``sigmoid(W z + b)``: the form of the official code's default."""
+
+    form = "1layer"
 
     def __init__(self, num_features: int) -> None:
         """Takes the number of channels C."""
@@ -33,14 +36,11 @@ class OneLayerGate(Gate):
         """W and b."""
         return self.fc.weight, self.fc.bias
 
-    @staticmethod
-    def compute(mean: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        """(N, C), (C, C), (C,) → (N, C)."""
-        return torch.sigmoid(F.linear(mean, weight, bias))
-
 
 class TwoLayerGate(Gate):
     """``sigmoid(W2 relu(W1 z + b1) + b2)`` with C // 16 + 1 hidden units."""
+
+    form = "2layer"
 
     def __init__(self, num_features: int) -> None:
         """Takes the number of channels C."""
@@ -53,14 +53,11 @@ class TwoLayerGate(Gate):
         """W1, b1, W2, b2."""
         return self.fc1.weight, self.fc1.bias, self.fc2.weight, self.fc2.bias
 
-    @staticmethod
-    def compute(mean: Tensor, weight1: Tensor, bias1: Tensor, weight2: Tensor, bias2: Tensor) -> Tensor:
-        """(N, C), (H, C), (H,), (C, H), (C,) → (N, C)."""
-        return torch.sigmoid(F.linear(torch.relu(F.linear(mean, weight1, bias1)), weight2, bias2))
-
 
 class StaticGate(Gate):
     """One weight per channel, clamped to [0, 1], the same for every sample."""
+
+    form = "static"
 
     def __init__(self, num_features: int) -> None:
         """Takes the number of channels C."""
@@ -71,17 +68,14 @@ class StaticGate(Gate):
         """The weight."""
         return (self.weight,)
 
-    @staticmethod
-    def compute(mean: Tensor, weight: Tensor) -> Tensor:
-        """(N, C), (C,) → (N, C)."""
-        return weight.clamp(0, 1).expand_as(mean)
-
 
 class DualGate(Gate):
     """The paper's own form: ``B / (B + I)``.
 
     ``B = sigmoid(W_B Z)`` and ``I = sigmoid(W_I Z)`` with ``Z = relu(W z)`` of C // 16 + 1 units.
     """
+
+    form = "dual"
 
     def __init__(self, num_features: int) -> None:
         """Takes the number of channels C."""
@@ -95,19 +89,9 @@ class DualGate(Gate):
         """W, W_B, W_I."""
         return self.fc.weight, self.batch.weight, self.instance.weight
 
-    @staticmethod
-    def compute(mean: Tensor, weight: Tensor, weight_batch: Tensor, weight_instance: Tensor) -> Tensor:
-        """(N, C), (H, C), (C, H), (C, H) → (N, C)."""
-        z = torch.relu(F.linear(mean, weight))
-        batch, instance = (torch.sigmoid(F.linear(z, w)) for w in (weight_batch, weight_instance))
-        return batch / (batch + instance)
-
 
 GATES: dict[str, type[Gate]] = {
-    "1layer": OneLayerGate,
-    "2layer": TwoLayerGate,
-    "static": StaticGate,
-    "dual": DualGate,
+    gate.form: gate for gate in (OneLayerGate, TwoLayerGate, StaticGate, DualGate)
 }
 
 

@@ -1,292 +1,201 @@
-"""Adaptive normalization's operations, differentiable.
+"""Adaptive normalization as one operation: two passes over memory forward, two backward, two backward again.
 
-``instance_moments`` and ``scale_shift`` are the two passes over memory; everything between them is arithmetic
-on (N, C) arrays. ``normalize`` does both at once: its backward pass needs two passes as well, and so does the
-backward of the backward. In a graph that is compiled or transformed by ``torch.func`` it falls back on the
-two operations. Only x and (N, C) arrays are saved. All are exact to any order.
+On the CPU one Rust kernel does each of them whole. Anything that the kernels do not serve (other devices and
+types, custom gates, statistics from several processes, graphs that are compiled, exported or transformed by
+``torch.func``) is composed of :mod:`anrl.ops.passes` and arithmetic in plain torch, by the same algebra.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from anrl.ops import kernels
+from anrl import _anrl
+from anrl.ops.gates import GATE_FORMULAS
+from anrl.ops.kernels import KERNEL_DTYPES, dense, is_channels_last
+from anrl.ops.passes import instance_moments, only_twins, scale_shift
 
-_twins_only = False
-
-Coefficients = Callable[..., tuple[Tensor, Tensor]]
-"""(mean, variance, *parameters) → (scale, shift), all per plane: (N, C)."""
-
-
-@contextmanager
-def twins_only() -> Iterator[None]:
-    """Runs the twins in plain torch instead of the operators within the block."""
-    global _twins_only
-    before, _twins_only = _twins_only, True
-    try:
-        yield
-    finally:
-        _twins_only = before
+Gate = str | Callable[..., Tensor]
+"""A name in ``GATE_FORMULAS``, or a function of the mean (N, C) and the gate's parameters."""
 
 
-def instance_moments(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and biased variance of every instance and channel.
+class BatchMoments(NamedTuple):
+    """Statistics over samples and pixels, each (C,)."""
 
-    Args:
-        x: (N, C, ...) with at least one spatial dimension.
+    mean: Tensor
+    variance: Tensor
+    """Biased."""
+    unbiased: Tensor
+    """The unbiased variance."""
 
-    Returns:
-        Mean and variance, each (N, C); float32 for the half types.
+
+class Settings(NamedTuple):
+    """What does not change from call to call."""
+
+    gate: Gate
+    running: bool
+    eps: float
+    relu: bool
+
+
+def batch_moments(mean: Tensor, variance: Tensor, size: int) -> BatchMoments:
+    """From the moments of planes of ``size`` pixels, each (N, C), by the law of total variance.
+
+    Unlike E[x²] - E[x]² it does not cancel at large means.
     """
-    if _twins_only:
-        return instance_moments_twin(x)
-    mean, variance = _InstanceMoments.apply(x)  # type: ignore[no-untyped-call]  # torch's Function is untyped
-    return mean, variance
+    between, total_mean = torch.var_mean(mean, 0, correction=0)
+    total = variance.mean(0) + between
+    count = len(mean) * size
+    return BatchMoments(total_mean, total, total * (count / max(count - 1, 1)))
 
 
-def instance_moments_twin(x: Tensor) -> tuple[Tensor, Tensor]:
-    """The same as :func:`instance_moments` in plain torch."""
-    return kernels.instance_moments(x)
-
-
-def scale_shift(x: Tensor, scale: Tensor, shift: Tensor, relu: bool = False) -> Tensor:
-    """``scale * x + shift`` per instance and channel, then ReLU if asked.
-
-    Args:
-        x: (N, C, ...).
-        scale: (N, C); float32 for the half types.
-        shift: Like ``scale``.
-        relu: Whether to clamp below at zero.
-
-    Returns:
-        y, of x's shape, type and memory format.
-    """
-    if _twins_only:
-        return scale_shift_twin(x, scale, shift, relu)
-    y: Tensor = _ScaleShift.apply(x, scale, shift, relu)  # type: ignore[no-untyped-call]  # as above
-    return y
-
-
-def scale_shift_twin(x: Tensor, scale: Tensor, shift: Tensor, relu: bool = False) -> Tensor:
-    """The same as :func:`scale_shift` in plain torch."""
-    return kernels.scale_shift(x, scale, shift, relu)
-
-
-def normalize(
-    x: Tensor, coefficients: Coefficients, parameters: Sequence[Tensor], relu: bool = False
+def adaptive_norm(
+    x: Tensor,
+    affine: Sequence[Tensor],
+    running: Sequence[Tensor],
+    gate: Gate,
+    gate_parameters: Sequence[Tensor],
+    eps: float,
+    relu: bool = False,
+    moments: Callable[[Tensor, Tensor, int], BatchMoments] | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """``scale_shift(x, *coefficients(mean, variance, *parameters), relu)`` with the moments of x.
+    """``g * BN(x) + (1 - g) * IN(x)``, then ReLU if asked, exact to any order of differentiation.
 
     Args:
-        x: (N, C, ...).
-        coefficients: A function of tensors without side effects; it is called again in the backward pass.
-        parameters: All tensors but the moments that it depends on and that may need a gradient.
+        x: (N, C, ...), not empty.
+        affine: Weight and bias of the batch branch, then of the instance branch; each (C,).
+        running: Mean and variance of the batch branch, each (C,); empty to use those of the batch.
+        gate: How g comes from the spatial mean of x.
+        gate_parameters: The gate's parameters, in the order of its formula.
+        eps: Added to variances.
         relu: Whether to clamp below at zero.
+        moments: How the moments of planes make those of the batch, if not by :func:`batch_moments`.
 
     Returns:
-        y, mean and variance; the last two without graph.
+        y, of x's shape, type and memory format; mean and unbiased variance of the batch, (C,), without graph.
     """
-    plain = _twins_only or torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
-    if not plain and torch.is_grad_enabled() and any(t.requires_grad for t in (x, *parameters)):
-        y, mean, variance = _Normalize.apply(coefficients, relu, x, *parameters)  # type: ignore[no-untyped-call]
-        return y, mean, variance
+    settings = Settings(gate, bool(running), eps, relu)
+    tensors = (*affine, *running, *gate_parameters)
+    if moments is not None or not _kernel_serves(x, gate, tensors):
+        return _composed(x, settings, tensors, moments or batch_moments)
+    x = dense(x, is_channels_last(x))
+    if torch.is_grad_enabled() and any(t.requires_grad for t in (x, *tensors)):
+        y, mean, variance = _AdaptiveNorm.apply(settings, x, *tensors)  # type: ignore[no-untyped-call]
+    else:
+        y, _, _, mean, variance = _kernel(settings).forward(x, tensors)
+    return y, mean, variance
+
+
+def _kernel_serves(x: Tensor, gate: Gate, tensors: Sequence[Tensor]) -> bool:
+    if torch.compiler.is_compiling() or only_twins() or not isinstance(gate, str):
+        return False
+    return (
+        x.device.type == "cpu"
+        and x.dtype in KERNEL_DTYPES
+        # Whatever wants to see the operators, or is no real tensor.
+        and not torch._C._are_functorch_transforms_active()
+        and not torch._C._len_torch_dispatch_stack()
+        and not torch._C._get_tracing_state()
+        and all(type(t) in (Tensor, torch.nn.Parameter) for t in (x, *tensors))
+    )
+
+
+@lru_cache
+def _kernel(settings: Settings) -> _anrl.AdaptiveNorm:
+    assert isinstance(settings.gate, str)
+    return _anrl.AdaptiveNorm(settings.gate, settings.running, settings.eps, settings.relu)
+
+
+def _composed(
+    x: Tensor,
+    settings: Settings,
+    tensors: Sequence[Tensor],
+    moments: Callable[[Tensor, Tensor, int], BatchMoments],
+) -> tuple[Tensor, Tensor, Tensor]:
     mean, variance = instance_moments(x)
-    y = scale_shift(x, *coefficients(mean, variance, *parameters), relu)
-    return y, mean.detach(), variance.detach()
+    weight, bias, instance_weight, instance_bias, *rest = (t.to(mean.dtype) for t in tensors)
+    if settings.running:
+        batch_mean, batch_variance, *rest = rest
+        unbiased = batch_variance
+    else:
+        batch_mean, batch_variance, unbiased = moments(mean, variance, x.shape[2:].numel())
+    gate = GATE_FORMULAS[settings.gate] if isinstance(settings.gate, str) else settings.gate
+    # (N, C) arithmetic is too little and too delicate for a reduced type.
+    with torch.autocast(mean.device.type, enabled=False):
+        g = gate(mean, *rest)
+    batch_scale = weight * (batch_variance + settings.eps).rsqrt()
+    instance_scale = instance_weight * (variance + settings.eps).rsqrt()
+    scale = torch.lerp(instance_scale, batch_scale, g)
+    shift = torch.lerp(instance_bias - instance_scale * mean, bias - batch_scale * batch_mean, g)
+    return scale_shift(x, scale, shift, settings.relu), batch_mean.detach(), unbiased.detach()
 
 
-def _moments_gradient(dmean: Tensor, dvariance: Tensor, mean: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """The gradient of the moments with respect to x is ``slope * x + offset``."""
-    slope = dvariance * (2.0 / size)
-    return slope, dmean / size - slope * mean
-
-
-class _InstanceMoments(Function):
-    generate_vmap_rule = True
+class _AdaptiveNorm(Function):
+    @staticmethod
+    def forward(ctx: Any, settings: Settings, x: Tensor, *tensors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        y, mean, variance, *batch = _kernel(settings).forward(x, tensors)
+        ctx.settings = settings
+        ctx.save_for_backward(x, mean, variance, *tensors)
+        ctx.mark_non_differentiable(*batch)
+        ctx.set_materialize_grads(False)
+        return y, *batch
 
     @staticmethod
-    def forward(x: Tensor) -> tuple[Tensor, Tensor]:
-        return torch.ops.anrl.instance_moments(x)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor], output: tuple[Tensor, Tensor]) -> None:
-        ctx.save_for_backward(*inputs, output[0])
-
-    @staticmethod
-    def backward(ctx: Any, dmean: Tensor, dvariance: Tensor) -> Tensor:
-        # `mean` is an output: its own dependence on x is part of the graph, so higher orders are exact.
-        x, mean = ctx.saved_tensors
-        return scale_shift(x, *_moments_gradient(dmean, dvariance, mean, x.shape[2:].numel()))
-
-
-class _ScaleShift(Function):
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(x: Tensor, scale: Tensor, shift: Tensor, relu: bool) -> Tensor:
-        return torch.ops.anrl.scale_shift(x, scale, shift, relu)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        *tensors, ctx.relu = inputs
-        ctx.save_for_backward(*tensors)
-
-    @staticmethod
-    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
-        dx, dscale, dshift = _ScaleShiftBackward.apply(  # type: ignore[no-untyped-call]  # as above
-            dy, *ctx.saved_tensors, ctx.relu
-        )
-        return dx, dscale, dshift, None
-
-
-class _ScaleShiftBackward(Function):
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(
-        dy: Tensor, x: Tensor, scale: Tensor, shift: Tensor, relu: bool
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        dshift, dscale = torch.ops.anrl.scale_shift_sums(dy, x, scale, shift, relu)
-        none = torch.zeros_like(scale)
-        return torch.ops.anrl.scale_shift_gradient(dy, x, scale, shift, none, none, relu), dscale, dshift
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
-        *tensors, ctx.relu = inputs
-        ctx.save_for_backward(*tensors)
-
-    @staticmethod
-    def backward(
-        ctx: Any, ddx: Tensor, ddscale: Tensor, ddshift: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, None, None]:
-        dy, x, scale, shift = ctx.saved_tensors
-        none = torch.zeros_like(scale)
+    def backward(ctx: Any, dy: Tensor | None, *_: None) -> tuple[Tensor | None, ...]:
+        x, mean, variance, *tensors = ctx.saved_tensors
+        if dy is None:
+            return (None,) * (2 + len(tensors))
+        dy = dense(dy, is_channels_last(x))
         if torch.is_grad_enabled():
-            # Somebody may differentiate a third time.
-            dscale = kernels.scale_shift_double_sums(ddx, dy, x, scale, shift, ctx.relu)[0]
-            double_gradient = kernels.scale_shift_double_gradient
-        else:
-            dscale = torch.ops.anrl.scale_shift_double_sums(ddx, dy, x, scale, shift, ctx.relu)[0]
-            double_gradient = torch.ops.anrl.scale_shift_double_gradient
-        to_dy, to_x = double_gradient(ddx, dy, x, scale, shift, none, ddscale, ddshift, none, none, ctx.relu)
-        return to_dy, to_x, dscale, None, None
+            apply = _AdaptiveNormBackward.apply
+            return None, *apply(ctx.settings, dy, x, mean, variance, *tensors)  # type: ignore[no-untyped-call]
+        dx, _, _, gradients = _kernel(ctx.settings).backward(dy, x, mean, variance, tensors)
+        return None, dx, *gradients
 
 
-class _Normalize(Function):
-    @staticmethod
-    def forward(
-        ctx: Any, coefficients: Coefficients, relu: bool, x: Tensor, *parameters: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        mean, variance = torch.ops.anrl.instance_moments(x)
-        scale, shift = coefficients(mean, variance, *parameters)
-        y = torch.ops.anrl.scale_shift(x, scale, shift, relu)
-        ctx.coefficients, ctx.relu = coefficients, relu
-        ctx.save_for_backward(x, mean, variance, *parameters)
-        ctx.mark_non_differentiable(mean, variance)
-        return y, mean, variance
-
-    @staticmethod
-    def backward(ctx: Any, dy: Tensor, *_: Tensor) -> tuple[Any, ...]:
-        gradients = _NormalizeBackward.apply(  # type: ignore[no-untyped-call]  # as above
-            ctx.coefficients, ctx.relu, dy, *ctx.saved_tensors
-        )
-        return None, None, *gradients
-
-
-class _NormalizeBackward(Function):
-    """(dy, x, mean, variance, *parameters) → gradients with respect to x and the parameters.
+class _AdaptiveNormBackward(Function):
+    """(dy, x, mean, variance, *tensors) → gradients with respect to x and the tensors.
 
     ``mean`` and ``variance`` are given to save a pass; as functions of x they are differentiated here.
     """
 
     @staticmethod
     def forward(
-        ctx: Any,
-        coefficients: Coefficients,
-        relu: bool,
-        dy: Tensor,
-        x: Tensor,
-        mean: Tensor,
-        variance: Tensor,
-        *parameters: Tensor,
+        ctx: Any, settings: Settings, dy: Tensor, x: Tensor, mean: Tensor, variance: Tensor, *tensors: Tensor
     ) -> tuple[Tensor, ...]:
-        leaves = [t.detach().requires_grad_() for t in (mean, variance, *parameters)]
-        with torch.enable_grad():
-            scale, shift = coefficients(*leaves)
-        dshift, dscale = torch.ops.anrl.scale_shift_sums(dy, x, scale, shift, relu)
-        dmean, dvariance, *gradients = _gradients((scale, shift), leaves, (dscale, dshift))
-        slope, offset = _moments_gradient(dmean, dvariance, mean, x.shape[2:].numel())
-        dx = torch.ops.anrl.scale_shift_gradient(dy, x, scale, shift, slope, offset, relu)
-        ctx.coefficients, ctx.relu = coefficients, relu
-        ctx.save_for_backward(dy, x, mean, variance, dscale, dshift, *parameters)
+        dx, dscale, dshift, gradients = _kernel(settings).backward(dy, x, mean, variance, tensors)
+        ctx.settings = settings
+        ctx.save_for_backward(dy, x, mean, variance, dscale, dshift, *tensors)
         return dx, *gradients
 
     @staticmethod
-    def backward(ctx: Any, ddx: Tensor, *ddparameters: Tensor) -> tuple[Any, ...]:
-        dy, x, mean, variance, dscale, dshift, *parameters = ctx.saved_tensors
+    def backward(ctx: Any, ddx: Tensor, *ddtensors: Tensor) -> tuple[Tensor | None, ...]:
+        dy, x, mean, variance, dscale, dshift, *tensors = ctx.saved_tensors
         if torch.is_grad_enabled():
             # Somebody may differentiate a third time.
-            gradients = _second_derivative(
-                ctx.coefficients, ctx.relu, dy, x, parameters, (ddx, *ddparameters)
+            to_dy, to_x, *to_tensors = _second_derivative(ctx.settings, dy, x, tensors, (ddx, *ddtensors))
+        else:
+            to_dy, to_x, to_tensors = _kernel(ctx.settings).double_backward(
+                dense(ddx, is_channels_last(x)), ddtensors, dy, x, [mean, variance, dscale, dshift], tensors
             )
-            to_dy, to_x, *to_parameters = gradients
-            return None, None, to_dy, to_x, None, None, *to_parameters
-        size = x.shape[2:].numel()
-        leaves = [t.detach().requires_grad_() for t in (mean, variance, *parameters)]
-        sums = [t.detach().requires_grad_() for t in (dscale, dshift)]
-        with torch.enable_grad():
-            scale, shift = ctx.coefficients(*leaves)
-            dmean, dvariance, *gradients = _gradients((scale, shift), leaves, sums, create_graph=True)
-            slope, offset = _moments_gradient(dmean, dvariance, leaves[0], size)
-        passed, with_x, plain = torch.ops.anrl.scale_shift_double_sums(ddx, dy, x, scale, shift, ctx.relu)
-        dmean, dvariance, *rest = _gradients(
-            (scale, slope, offset, *gradients), [*leaves, *sums], (passed, with_x, plain, *ddparameters)
-        )
-        *to_parameters, sum_x, sum_1 = rest
-        curve, constant = _moments_gradient(dmean, dvariance, mean, size)
-        to_dy, to_x = torch.ops.anrl.scale_shift_double_gradient(
-            ddx, dy, x, scale, shift, slope, sum_x, sum_1, curve, constant, ctx.relu
-        )
-        return None, None, to_dy, to_x, None, None, *to_parameters
-
-
-def _gradients(
-    outputs: Sequence[Tensor],
-    inputs: Sequence[Tensor],
-    cotangents: Sequence[Tensor],
-    create_graph: bool = False,
-) -> list[Tensor]:
-    """Gradients of some outputs; zero for inputs that they do not depend on."""
-    used = [(o, c) for o, c in zip(outputs, cotangents, strict=True) if o.requires_grad]
-    gradients = torch.autograd.grad(
-        [o for o, _ in used],
-        inputs,
-        [c for _, c in used],
-        create_graph=create_graph,
-        allow_unused=True,
-        materialize_grads=True,
-    )
-    return list(gradients)
+        return None, to_dy, to_x, None, None, *to_tensors
 
 
 def _second_derivative(
-    coefficients: Coefficients,
-    relu: bool,
-    dy: Tensor,
-    x: Tensor,
-    parameters: Sequence[Tensor],
-    cotangents: Sequence[Tensor],
-) -> list[Tensor]:
-    """The derivative of ``_NormalizeBackward`` through the two operations, with its graph."""
+    settings: Settings, dy: Tensor, x: Tensor, tensors: Sequence[Tensor], cotangents: Sequence[Tensor]
+) -> Sequence[Tensor]:
+    """The derivative of ``_AdaptiveNormBackward`` as composed, with its graph."""
     # Views: dy may itself depend on x, and that dependence is not ours to differentiate.
-    dy, x, *parameters = (
-        t.view_as(t) if t.requires_grad else t.detach().requires_grad_() for t in (dy, x, *parameters)
-    )
+    inputs = [t.view_as(t) if t.requires_grad else t.detach().requires_grad_() for t in (dy, x, *tensors)]
+    dy, x, *tensors = inputs
     with torch.enable_grad():
-        y = scale_shift(x, *coefficients(*instance_moments(x), *parameters), relu)
-        first = _gradients([y], [x, *parameters], [dy], create_graph=True)
-        return _gradients(first, [dy, x, *parameters], cotangents, create_graph=True)
+        y, _, _ = _composed(x, settings, tensors, batch_moments)
+        # What does not depend on x (through running statistics, say) counts as zero.
+        derive = {"create_graph": True, "materialize_grads": True}
+        first = torch.autograd.grad(y, [x, *tensors], dy, **derive)
+        used = [(f, c) for f, c in zip(first, cotangents, strict=True) if f.requires_grad]
+        outputs, given = zip(*used, strict=True)
+        return torch.autograd.grad(outputs, inputs, given, **derive)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from anrl import _anrl
 
-_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+KERNEL_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 _library: Any = torch.library.Library("anrl", "DEF")  # type: ignore[no-untyped-call]
 
@@ -32,12 +32,14 @@ def _wide(x: Tensor) -> Tensor:
     return x.to(coefficient_dtype(x.dtype))
 
 
-def _is_channels_last(x: Tensor) -> bool:
+def is_channels_last(x: Tensor) -> bool:
+    """Whether x is dense with its channels last, and not contiguous besides."""
     form = {4: torch.channels_last, 5: torch.channels_last_3d}.get(x.dim())
     return form is not None and not x.is_contiguous() and x.is_contiguous(memory_format=form)
 
 
-def _dense(tensor: Tensor, channels_last: bool) -> Tensor:
+def dense(tensor: Tensor, channels_last: bool) -> Tensor:
+    """The tensor without gaps, in one of the two layouts."""
     if not channels_last:
         return tensor.contiguous()
     return tensor.contiguous(
@@ -119,10 +121,10 @@ def _kernel(large: int, formula: Callable[..., Any], kernel: Callable[..., Any])
 
     def call(*arguments: Any) -> Any:
         x = arguments[large - 1]
-        if x.dtype not in _DTYPES or x.numel() == 0:
+        if x.dtype not in KERNEL_DTYPES or x.numel() == 0:
             return formula(*arguments)
-        channels_last = _is_channels_last(x)
-        tensors = [_dense(t, channels_last) for t in arguments[:large]]
+        channels_last = is_channels_last(x)
+        tensors = [dense(t, channels_last) for t in arguments[:large]]
         rest = [t.contiguous() if isinstance(t, Tensor) else t for t in arguments[large:]]
         return kernel(*tensors, *rest)
 
@@ -167,7 +169,7 @@ def _planes(x: Tensor) -> Tensor:
 
 def _like(x: Tensor) -> Tensor:
     """What the kernels allocate for x: its own layout, made dense."""
-    return torch.empty_like(_dense(x, _is_channels_last(x)))
+    return torch.empty_like(dense(x, is_channels_last(x)))
 
 
 _define(

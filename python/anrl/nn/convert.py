@@ -1,0 +1,117 @@
+"""Adaptive normalization in models that were written without it."""
+
+from typing import TypeVar, cast
+
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from anrl.nn.adaptive_norm import AdaptiveNorm2d, AdaptiveNorm3d, _AdaptiveNorm
+
+Model = TypeVar("Model", bound=nn.Module)
+
+_TWINS: dict[type[nn.Module], type[_AdaptiveNorm]] = {
+    nn.BatchNorm2d: AdaptiveNorm2d,
+    nn.BatchNorm3d: AdaptiveNorm3d,
+    nn.SyncBatchNorm: AdaptiveNorm2d,
+}
+
+
+class AdaptiveNormAct2d(AdaptiveNorm2d):
+    """Adaptive normalization, dropout, activation: what timm's ``BatchNormAct2d`` becomes."""
+
+    drop: nn.Module
+    act: nn.Module
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) → (N, C, H, W)."""
+        y: Tensor = self.act(self.drop(super().forward(x)))
+        return y
+
+
+def convert_adaptive_norm(model: Model, gate: str = "1layer") -> Model | _AdaptiveNorm:
+    """Replaces the batch normalization layers of a model by adaptive ones.
+
+    ``BatchNorm2d``, ``BatchNorm3d``, ``SyncBatchNorm`` and timm's ``BatchNormAct2d`` are replaced; the new
+    layers hold the old ones' parameters and running statistics, under the same names. The instance branch
+    starts with the same scale and shift; gates are new. ``BatchNorm1d`` stays, as its inputs often have no
+    spatial dimension. In training every plane must have more than one pixel.
+
+    Args:
+        model: The model, changed in place.
+        gate: "1layer", "2layer", "static" or "dual".
+
+    Returns:
+        The model, or the new layer if the model is a batch normalization itself.
+
+    Raises:
+        TypeError: the model has a layer of a class derived from batch normalization that is not known here,
+            or one whose number of channels is not known yet. Nothing is changed then.
+        ValueError: ``gate`` is unknown.
+    """
+    made: dict[nn.Module, _AdaptiveNorm] = {}
+    for name, module in model.named_modules():
+        if isinstance(module, _BatchNorm) and not isinstance(module, nn.BatchNorm1d):
+            made[module] = _adaptive(name, module, gate)
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if child in made:
+                parent.register_module(name, made[child])
+    return made.get(model, model)
+
+
+def convert_sync_adaptive_norm(model: Model, process_group: dist.ProcessGroup | None = None) -> Model:
+    """Lets the adaptive normalization layers of a model share their batch statistics between processes.
+
+    In training the batch branch then normalizes by the samples of all processes, of which some may have fewer
+    than others, or none. Gradients are those of the sum of all processes' losses, to any order of
+    differentiation, on every backend that can all-reduce. Where no process group is initialized nothing
+    changes.
+
+    Args:
+        model: The model, changed in place.
+        process_group: The processes to share with; all by default.
+
+    Returns:
+        The model.
+    """
+    for module in model.modules():
+        if isinstance(module, _AdaptiveNorm):
+            module.synchronized, module.process_group = True, process_group
+    return model
+
+
+def _adaptive(name: str, old: _BatchNorm, gate: str) -> _AdaptiveNorm:
+    with_activation = type(old).__name__ == "BatchNormAct2d" and isinstance(old, nn.BatchNorm2d)
+    twin = AdaptiveNormAct2d if with_activation else _TWINS.get(type(old))
+    if twin is None:
+        raise TypeError(
+            f"{name or 'the model'} is a {type(old).__module__}.{type(old).__qualname__}: what it does "
+            "beyond batch normalization (or, if lazy, how many channels it has) is not known here; replace it by "
+            "nn.BatchNorm2d, or by anrl.nn.AdaptiveNorm2d, first"
+        )
+    sample = next((t for t in (old.weight, old.running_mean) if t is not None), None)
+    new = twin(
+        old.num_features,
+        eps=old.eps,
+        momentum=old.momentum,
+        affine=old.affine,
+        track_running_stats=old.track_running_stats,
+        gate=gate,
+        device=sample.device if sample is not None else None,
+        dtype=sample.dtype if sample is not None else None,
+    )
+    if old.affine:
+        new.weight, new.bias = old.weight, old.bias
+        new.instance_weight, new.instance_bias = (
+            nn.Parameter(p.detach().clone(), requires_grad=p.requires_grad) for p in (old.weight, old.bias)
+        )
+    for buffer in ("running_mean", "running_var", "num_batches_tracked"):
+        setattr(new, buffer, getattr(old, buffer))
+    if isinstance(new, AdaptiveNormAct2d):
+        new.drop, new.act = cast(nn.Module, old.drop), cast(nn.Module, old.act)
+        if isinstance(new.drop, nn.Identity) and type(new.act) is nn.ReLU:
+            new.activation, new.act = "relu", nn.Identity()
+    if isinstance(old, nn.SyncBatchNorm):
+        new.synchronized, new.process_group = True, old.process_group
+    return new.train(old.training)

@@ -1,0 +1,153 @@
+//! From the moments of every plane to its scale and shift: both normalizations, the gate, their mixture.
+//! All on (N, C) arrays, in float64.
+
+use super::gate::{self, Form};
+use super::number::Number;
+
+/// What scale and shift depend on, one array each: mean and variance (N, C); weight, bias, instance weight,
+/// instance bias (C); running mean and variance (C) if `running`; the gate's parameters. Gradients have the
+/// same form.
+pub(super) type Inputs<S> = Vec<Vec<S>>;
+
+/// How many arrays come before the running statistics, or the gate.
+const FIXED: usize = 6;
+
+/// What does not change with the inputs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Mixture {
+    pub(super) batch: usize,
+    pub(super) eps: f64,
+    /// Whether the batch branch uses running statistics instead of those of the batch.
+    pub(super) running: bool,
+    pub(super) form: Form,
+}
+
+/// Scale and shift of both branches and of their mixture.
+struct Trace<S> {
+    scale: Vec<S>,
+    shift: Vec<S>,
+    gate: gate::Trace<S>,
+    batch_mean: Vec<S>,
+    /// (variance + eps)^-½ of the batch branch, (C), and of the instance branch, (N, C).
+    batch_root: Vec<S>,
+    instance_root: Vec<S>,
+    /// Scale and shift of the batch branch, (C).
+    batch_line: [Vec<S>; 2],
+}
+
+/// Mean and biased variance over samples and pixels, (C), by the law of total variance, which does not cancel
+/// at large means.
+pub(super) fn batch_moments<S: Number>(mean: &[S], variance: &[S], batch: usize) -> [Vec<S>; 2] {
+    let (channels, share) = (mean.len() / batch, (batch as f64).recip());
+    let average = |term: &dyn Fn(usize) -> S| -> Vec<S> {
+        let sum = |c| (0..batch).fold(S::ZERO, |sum, n| sum + term(n * channels + c));
+        (0..channels).map(|c| sum(c) * share).collect()
+    };
+    let centre = average(&|i| mean[i]);
+    let spread = average(&|i| {
+        let distance = mean[i] - centre[i % channels];
+        variance[i] + distance * distance
+    });
+    [centre, spread]
+}
+
+impl Mixture {
+    fn gate_parameters<'a, S>(&self, inputs: &'a [Vec<S>]) -> &'a [Vec<S>] {
+        &inputs[FIXED + 2 * usize::from(self.running)..]
+    }
+
+    fn trace<S: Number>(&self, inputs: &[Vec<S>]) -> Trace<S> {
+        let (mean, variance, weight, bias) = (&inputs[0], &inputs[1], &inputs[2], &inputs[3]);
+        let (instance_weight, instance_bias) = (&inputs[4], &inputs[5]);
+        let channels = weight.len();
+        let [batch_mean, batch_variance] = if self.running {
+            [inputs[FIXED].clone(), inputs[FIXED + 1].clone()]
+        } else {
+            batch_moments(mean, variance, self.batch)
+        };
+        let eps = S::ZERO.chain(self.eps, 0.0);
+        let root = |v: &Vec<S>| -> Vec<S> { v.iter().map(|&v| (v + eps).rsqrt()).collect() };
+        let (batch_root, instance_root) = (root(&batch_variance), root(variance));
+        let gate = gate::forward(self.form, self.gate_parameters(inputs), mean, self.batch);
+        let batch_scale: Vec<S> = (0..channels).map(|c| weight[c] * batch_root[c]).collect();
+        let batch_shift: Vec<S> = (0..channels).map(|c| bias[c] - batch_scale[c] * batch_mean[c]).collect();
+        let (scale, shift) = (0..mean.len())
+            .map(|i| {
+                let c = i % channels;
+                let own_scale = instance_weight[c] * instance_root[i];
+                let own_shift = instance_bias[c] - own_scale * mean[i];
+                let g = gate.g[i];
+                (own_scale + g * (batch_scale[c] - own_scale), own_shift + g * (batch_shift[c] - own_shift))
+            })
+            .unzip();
+        let batch_line = [batch_scale, batch_shift];
+        Trace { scale, shift, gate, batch_mean, batch_root, instance_root, batch_line }
+    }
+
+    /// Scale and shift of every plane.
+    pub(super) fn forward<S: Number>(&self, inputs: &[Vec<S>]) -> [Vec<S>; 2] {
+        let trace = self.trace(inputs);
+        [trace.scale, trace.shift]
+    }
+
+    /// Scale and shift, and the gradients of `inputs` from those of scale and shift, which `sums` makes.
+    pub(super) fn gradient<S: Number>(
+        &self,
+        inputs: &[Vec<S>],
+        sums: impl FnOnce(&[Vec<S>; 2]) -> [Vec<S>; 2],
+    ) -> ([Vec<S>; 2], Inputs<S>) {
+        let Trace { scale, shift, gate, batch_mean, batch_root, instance_root, batch_line } =
+            self.trace(inputs);
+        let line = [scale, shift];
+        let [dscale, dshift] = sums(&line);
+
+        let (mean, weight, instance_weight, instance_bias) = (&inputs[0], &inputs[2], &inputs[4], &inputs[5]);
+        let (planes, channels) = (mean.len(), weight.len());
+        let new = |len| vec![S::ZERO; len];
+        let (mut dmean, mut dvariance, mut dg) = (new(planes), new(planes), new(planes));
+        let [mut dweight, mut dbias, mut dinstance_weight, mut dinstance_bias] =
+            [(); 4].map(|()| new(channels));
+        let mut dbatch_scale = new(channels);
+        // y = scale·x + shift with scale = own + g·(batch - own), and the same for the shift.
+        for i in 0..planes {
+            let (c, g, root) = (i % channels, gate.g[i], instance_root[i]);
+            let own_scale = instance_weight[c] * root;
+            let own_shift = instance_bias[c] - own_scale * mean[i];
+            let (through_scale, through_shift) = (g * dscale[i], g * dshift[i]);
+            dbatch_scale[c] += through_scale;
+            dbias[c] += through_shift;
+            dg[i] = dscale[i] * (batch_line[0][c] - own_scale) + dshift[i] * (batch_line[1][c] - own_shift);
+            let down = dshift[i] - through_shift;
+            let slope = (dscale[i] - through_scale) - down * mean[i];
+            dinstance_bias[c] += down;
+            dinstance_weight[c] += slope * root;
+            dmean[i] = down * own_scale * -1.0;
+            dvariance[i] = slope * own_scale * root * root * -0.5;
+        }
+        let (mut dbatch_mean, mut dbatch_variance) = (new(channels), new(channels));
+        for c in 0..channels {
+            let (root, scale) = (batch_root[c], batch_line[0][c]);
+            let slope = dbatch_scale[c] - dbias[c] * batch_mean[c];
+            dweight[c] = slope * root;
+            dbatch_mean[c] = dbias[c] * scale * -1.0;
+            dbatch_variance[c] = slope * scale * root * root * -0.5;
+        }
+        let parameters = self.gate_parameters(inputs);
+        let dgate = gate::backward(self.form, parameters, mean, self.batch, &gate, &dg, &mut dmean);
+        if !self.running {
+            let share = (self.batch as f64).recip();
+            for i in 0..planes {
+                let c = i % channels;
+                let distance = (mean[i] - batch_mean[c]) * 2.0;
+                dmean[i] += (dbatch_mean[c] + dbatch_variance[c] * distance) * share;
+                dvariance[i] += dbatch_variance[c] * share;
+            }
+        }
+        let mut gradients = vec![dmean, dvariance, dweight, dbias, dinstance_weight, dinstance_bias];
+        if self.running {
+            gradients.extend([dbatch_mean, dbatch_variance]);
+        }
+        gradients.extend(dgate);
+        (line, gradients)
+    }
+}
