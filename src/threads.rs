@@ -5,6 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
+/// Work on fewer values than this stays on the calling thread: waking the pool would cost more.
+pub const PARALLEL_FROM: usize = 1 << 18;
+
 struct Current {
     process: u32,
     threads: usize,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from anrl import ops
-from anrl.nn import GATES, AdaptiveNorm2d
+from anrl.nn import GATES, AdaptiveNorm1d, AdaptiveNorm2d, AdaptiveNorm3d, gate_statistics
 from anrl.nn import functional as F
 from conftest import assert_close
 
@@ -56,6 +56,95 @@ def test_kernels_agree_with_their_twins(shape, relu, dtype, channels_last):
     tolerance = 2e-5 if dtype == torch.float32 else 1e-11
     for a, b in zip(found, expected, strict=True):
         assert_close(a, b.detach(), tolerance, absolute=tolerance)
+
+
+def two_derivatives(layer, x):
+    """Result, first and second derivatives, running statistics."""
+    buffers = {k: v.clone() for k, v in layer.named_buffers()}
+    inputs = [x.detach().requires_grad_(), *layer.parameters()]
+    y = torch.func.functional_call(layer, buffers, inputs[0])
+    first = torch.autograd.grad(y.sin().sum(), inputs, create_graph=True)
+    value = sum((g.sin() * (1 + i)).sum() for i, g in enumerate(first))
+    second = torch.autograd.grad(value, inputs)
+    return [t.detach() for t in (y, *first, *second, *buffers.values())]
+
+
+@pytest.mark.parametrize("gate", GATES)
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("activation", [None, "relu"])
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("affine", [True, False])
+def test_fused_layer_agrees_with_its_twin(gate, training, activation, channels_last, affine):
+    torch.manual_seed(7)
+    layer = randomized(7, gate=gate, activation=activation, affine=affine).train(training)
+    x = torch.randn(3, 7, 5, 9, dtype=torch.double) * 3 + 2
+    if channels_last:
+        x = x.to(memory_format=torch.channels_last)
+    found = two_derivatives(layer, x)
+    with ops.twins_only():
+        expected = two_derivatives(layer, x)
+    for a, b in zip(found, expected, strict=True):
+        assert_close(a, b, 1e-10, absolute=1e-12)
+
+
+@pytest.mark.parametrize("gate", GATES)
+def test_fused_layer_of_many_channels_runs_on_threads(gate):
+    torch.manual_seed(8)
+    layer = randomized(130, gate=gate)
+    x = torch.randn(17, 130, 12, 12, dtype=torch.double)
+    assert x.numel() > 1 << 18 and 17 * 130 * 130 > 1 << 18
+    found = two_derivatives(layer, x)
+    with ops.twins_only():
+        for a, b in zip(found, two_derivatives(layer, x), strict=True):
+            assert_close(a, b, 1e-9, absolute=1e-11)
+
+
+@pytest.mark.parametrize("gate", GATES)
+@pytest.mark.parametrize(
+    "layer_type, shape", [(AdaptiveNorm1d, (3, 4, 11)), (AdaptiveNorm3d, (2, 4, 3, 5, 2))]
+)
+def test_other_ranks_are_the_same_planes(layer_type, shape, gate):
+    torch.manual_seed(9)
+    layer = layer_type(4, gate=gate, activation="relu").double()
+    flat = AdaptiveNorm2d(4, gate=gate, activation="relu").double()
+    flat.load_state_dict(layer.state_dict())
+    x = torch.randn(shape, dtype=torch.double)
+    expected = two_derivatives(flat, x.reshape(*shape[:2], 1, -1))
+    for a, b in zip(two_derivatives(layer, x), expected, strict=True):
+        assert_close(a.flatten(), b.flatten(), 1e-12, absolute=1e-14)
+    with pytest.raises(ValueError, match=f"expected {len(shape)}D input"):
+        layer(torch.randn(2, 4, 4, 4))
+
+
+def test_a_gate_of_ones_own():
+    torch.manual_seed(10)
+    layer = randomized(4)
+    own = copy.deepcopy(layer)
+    own.gate = nn.Sequential(nn.Linear(4, 4), nn.Sigmoid()).double()
+    own.gate[0].load_state_dict(layer.gate.fc.state_dict())
+    x = torch.randn(3, 4, 5, 5, dtype=torch.double)
+    for a, b in zip(two_derivatives(own, x), two_derivatives(layer, x), strict=True):
+        assert_close(a, b, 1e-10)
+    assert "gate=Sequential" in repr(own)
+
+
+@pytest.mark.parametrize("gate", GATES)
+def test_gate_statistics_are_the_means_of_what_gates_chose(gate):
+    torch.manual_seed(11)
+    model = nn.Sequential(AdaptiveNorm2d(3, gate=gate), nn.Sequential(AdaptiveNorm2d(3, gate=gate)))
+    batches = [torch.randn(n, 3, 6, 6) for n in (4, 1)]
+    found = gate_statistics(model.train(), [(batch, "label") for batch in batches])
+    assert list(found) == ["0", "1.0"] and model.training and model[0].last_gate is None
+    x = torch.cat(batches)
+    assert_close(found["0"], model[0].gate(x.mean((2, 3))).mean(0).detach(), 1e-5)
+    assert_close(found["1.0"], model[1][0].gate(model.eval()[0](x).mean((2, 3))).mean(0).detach(), 1e-5)
+    model[0].record_gate = True
+    model(x)
+    assert model[0].last_gate.shape == (5, 3)
+    with pytest.raises(ValueError, match="no adaptive normalization"):
+        gate_statistics(nn.Linear(2, 2), batches)
+    with pytest.raises(ValueError, match="no batch"):
+        gate_statistics(model, [])
 
 
 @pytest.mark.parametrize("gate", GATES)
@@ -194,6 +283,23 @@ def test_wrong_arguments_are_named():
         layer(torch.randn(2, 4, 4, 4))
     with pytest.raises(ValueError, match="spatial element"):
         layer(torch.randn(2, 3, 1, 1))
+    with pytest.raises(TypeError, match="floating-point"):
+        layer(torch.zeros(2, 3, 4, 4, dtype=torch.int32))
+    x = torch.randn(2, 3, 4, 4)
+    with pytest.raises(ValueError, match="weight should contain 3 elements"):
+        F.adaptive_norm(x, torch.ones(()), weight=torch.ones(4))
+    with pytest.raises(ValueError, match="gate must be one of"):
+        F.adaptive_norm(x, "3layer")
+    with pytest.raises(ValueError, match="do not fit"):
+        F.adaptive_norm(x, "1layer", gate_parameters=(torch.ones(3, 4), torch.ones(3)))
+    with pytest.raises(RuntimeError, match="expand"):
+        F.adaptive_norm(x, torch.ones(2, 4))
+
+
+@pytest.mark.parametrize("shape", [(0, 3, 4, 4), (2, 3, 0, 4)])
+def test_empty_input_gives_empty_output(shape):
+    layer = AdaptiveNorm2d(3)
+    assert layer(torch.zeros(shape)).shape == shape and (layer.running_mean == 0).all()
 
 
 def test_running_statistics_may_not_change_before_the_backward_pass():

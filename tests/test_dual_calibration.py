@@ -1,7 +1,11 @@
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from anrl import ops
 from anrl.losses import DualCalibration
+from conftest import assert_close
 
 LABELS = torch.tensor([0, 1, 0, 1])
 
@@ -59,8 +63,50 @@ def test_margin_bounds_the_losses_below():
     assert losses.inter_domain >= 0 and losses.inter_class >= 0
 
 
+@settings(deadline=None, max_examples=40)
+@given(st.tuples(st.integers(1, 70), st.integers(1, 8), st.integers(1, 400)), st.booleans())
+def test_distances_and_their_derivatives_agree_with_the_twin(shape, double):
+    n, m, d = shape
+    dtype = torch.float64 if double else torch.float32
+    torch.manual_seed(0)
+    inputs = [torch.randn(n, d, dtype=dtype), torch.randn(d, m, dtype=dtype).T]
+    w = torch.randn(n, m, dtype=dtype)
+    inputs = [t.requires_grad_() for t in inputs]
+
+    def run(distances):
+        found = distances(*inputs)
+        first = torch.autograd.grad((found.sin() * w).sum(), inputs, create_graph=True)
+        second = torch.autograd.grad(sum(g.sin().sum() for g in first), inputs, create_graph=True)
+        third = torch.autograd.grad(sum(g.square().sum() for g in second), inputs)
+        return [found, *first, *second, *(third if double else ())]
+
+    for a, b in zip(run(ops.centre_distances), run(ops.centre_distances_twin), strict=True):
+        assert_close(a.detach(), b.detach(), 1e-11 if double else 2e-5, absolute=1e-12 if double else 1e-6)
+
+
+@pytest.mark.parametrize("margin", [None, 0.7])
+@pytest.mark.parametrize("domain", [0, 2])
+def test_losses_have_exact_second_derivatives(margin, domain):
+    torch.manual_seed(3)
+    calibration = DualCalibration(3, 6, init="ones", margin=margin).double().eval()
+    calibration.real.normal_(), calibration.fake.normal_()
+    features = torch.randn(4, 6, dtype=torch.double, requires_grad=True)
+
+    def losses(features):
+        return tuple(calibration(features, LABELS, domain))
+
+    assert torch.autograd.gradcheck(losses, features)
+    assert torch.autograd.gradgradcheck(losses, features)
+    found = losses(features)
+    with ops.twins_only():
+        for a, b in zip(found, losses(features), strict=True):
+            assert_close(a.detach(), b.detach(), 1e-12)
+
+
 def test_a_missing_class_is_named():
     with pytest.raises(ValueError, match="domain 1 has no attack"):
         DualCalibration(2, 3)(torch.randn(2, 3), torch.tensor([0, 0]), 1)
+    with pytest.raises(ValueError, match="from 0 to 1, not 2"):
+        DualCalibration(2, 3)(torch.randn(4, 3), LABELS, 2)
     with pytest.raises(ValueError, match="at least 2 domains"):
         DualCalibration(1, 3)

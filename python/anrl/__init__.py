@@ -26,5 +26,18 @@ _check_torch()
 
 from anrl import data, losses, metrics, models, nn, ops, train  # noqa: E402
 from anrl._anrl import DataError  # noqa: E402
+from anrl.backend import BackendInfo, backend_info  # noqa: E402
 
-__all__ = ["DataError", "__version__", "data", "losses", "metrics", "models", "nn", "ops", "train"]
+__all__ = [
+    "BackendInfo",
+    "DataError",
+    "__version__",
+    "backend_info",
+    "data",
+    "losses",
+    "metrics",
+    "models",
+    "nn",
+    "ops",
+    "train",
+]

@@ -15,6 +15,8 @@ __all__ = [
     "PackWriter",
     "Samples",
     "Transform",
+    "centre_products",
+    "centre_spread",
     "decode",
     "instance_moments",
     "load_batch",
@@ -23,12 +25,16 @@ __all__ = [
     "scale_shift_double_sums",
     "scale_shift_gradient",
     "scale_shift_sums",
+    "vector_unit",
 ]
 
 MAX_KEY: int
 
 class DataError(Exception): ...
 
+def vector_unit() -> str: ...
+def centre_products(a: Tensor, b: Tensor, x: Tensor, c: Tensor) -> Tensor: ...
+def centre_spread(w: Tensor, x: Tensor, c: Tensor) -> tuple[Tensor, Tensor]: ...
 def instance_moments(x: Tensor) -> tuple[Tensor, Tensor]: ...
 def scale_shift(x: Tensor, scale: Tensor, shift: Tensor, relu: bool) -> Tensor: ...
 def scale_shift_sums(

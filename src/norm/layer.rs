@@ -1,6 +1,5 @@
 //! The whole layer: two passes over memory forward, two backward, two for the derivative of the backward.
 
-use super::element::{Element, Real};
 use super::gate::Form;
 use super::layout::Shape;
 use super::mixture::{Inputs, Mixture, batch_moments};
@@ -9,6 +8,7 @@ use super::number::Dual;
 use super::scale_shift::{
     scale_shift, scale_shift_double_gradient, scale_shift_double_sums, scale_shift_gradient, scale_shift_sums,
 };
+use crate::element::{Element, Real};
 
 /// The layer's settings and parameters.
 #[derive(Debug, Clone)]

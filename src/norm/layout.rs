@@ -2,8 +2,8 @@
 
 use rayon::prelude::*;
 
-use super::PARALLEL_FROM;
-use super::element::Real;
+use crate::element::Real;
+use crate::threads::PARALLEL_FROM;
 
 /// Shape and memory layout of a batch (N, C, …).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,9 +2,9 @@
 
 use rayon::prelude::*;
 
-use super::PARALLEL_FROM;
 use super::number::Number;
-use super::vector::vectorized;
+use crate::threads::PARALLEL_FROM;
+use crate::vector::vectorized;
 
 const LANES: usize = 8;
 

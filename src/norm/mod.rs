@@ -4,7 +4,6 @@
 //! coefficients hold one value per plane. Everything else of the layer (the gate, the mixture of the branches)
 //! is arithmetic on (N, C) arrays. [`Layer`] puts it all together.
 
-mod element;
 mod gate;
 mod layer;
 mod layout;
@@ -13,9 +12,7 @@ mod mixture;
 mod moments;
 mod number;
 mod scale_shift;
-mod vector;
 
-pub use element::{Bf16, Element, F16, Real};
 pub use gate::Form;
 pub use layer::{Gradients, Layer, Moments};
 pub use layout::Shape;
@@ -23,6 +20,3 @@ pub use moments::instance_moments;
 pub use scale_shift::{
     scale_shift, scale_shift_double_gradient, scale_shift_double_sums, scale_shift_gradient, scale_shift_sums,
 };
-
-/// Calls with fewer values than this run on the calling thread: waking the pool would cost more.
-pub const PARALLEL_FROM: usize = 1 << 18;

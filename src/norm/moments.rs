@@ -1,8 +1,8 @@
 //! Mean and biased variance of every plane, in one pass over memory.
 
-use super::element::{Element, Real};
 use super::layout::{Coefficients, Shape, each, same, with_coefficients};
-use super::vector::vectorized;
+use crate::element::{Element, Real};
+use crate::vector::vectorized;
 
 vectorized! {
     fn shifted_sums<E: Element, C: Coefficients<E::Compute, 1>>(
@@ -58,8 +58,8 @@ pub fn instance_moments<E: Element>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::element::{Bf16, Element};
     use super::instance_moments;
+    use crate::element::{Bf16, Element};
     use crate::norm::Shape;
 
     fn moments<E: Element>(x: &[E], shape: Shape) -> (Vec<E::Compute>, Vec<E::Compute>) {

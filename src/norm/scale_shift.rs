@@ -4,9 +4,9 @@
 //! the second follow from the sums of the first by arithmetic on (N, C) arrays, which the caller does.
 //! The ReLU mask is never stored: it is recomputed from x with the forward's own expression.
 
-use super::element::{Element, Real};
 use super::layout::{Coefficients, Shape, each, same, with_coefficients};
-use super::vector::vectorized;
+use crate::element::{Element, Real};
+use crate::vector::vectorized;
 
 #[inline(always)]
 fn affine<T: Real>(x: T, scale: T, shift: T) -> T {

@@ -7,7 +7,8 @@ use pyo3_tch::tch::{self, Device, Kind, Tensor};
 
 use super::norm::{Batch, by_kind, compute_kind, fresh, values};
 use super::{run, torch_error};
-use crate::norm::{Bf16, Element, F16, Form, Layer, Real};
+use crate::element::{Bf16, Element, F16, Real};
+use crate::norm::{Form, Layer};
 
 /// The layer's settings; the methods take x and the parameters: weight, bias, instance weight, instance bias,
 /// running mean and variance if `running`, and the gate's.

@@ -1,6 +1,7 @@
 //! The extension module `anrl._anrl`: argument checks, the GIL, tensors in and out. No mathematics.
 //! Its Python signatures are in `python/anrl/_anrl.pyi`.
 
+mod calibration;
 mod data;
 mod layer;
 mod norm;
@@ -11,7 +12,7 @@ use pyo3_tch::tch;
 
 /// Runs `work` without the GIL, on the thread pool if there are `values` enough to be worth it.
 fn run<R: Send>(py: Python<'_>, values: usize, work: impl FnOnce() -> R + Send) -> PyResult<R> {
-    if values < crate::norm::PARALLEL_FROM {
+    if values < crate::threads::PARALLEL_FROM {
         return Ok(py.allow_threads(work));
     }
     let threads = usize::try_from(tch::get_num_threads()).unwrap_or(1);
@@ -24,8 +25,15 @@ fn torch_error(error: tch::TchError) -> PyErr {
     PyRuntimeError::new_err(error.to_string())
 }
 
+#[pyfunction]
+fn vector_unit() -> &'static str {
+    crate::vector::vector_unit()
+}
+
 #[pymodule]
 fn _anrl(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(vector_unit, module)?)?;
+    calibration::register(module)?;
     norm::register(module)?;
     module.add_class::<layer::AdaptiveNorm>()?;
     data::register(module)

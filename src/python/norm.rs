@@ -8,7 +8,8 @@ use pyo3_tch::PyTensor;
 use pyo3_tch::tch::{Device, Kind, Tensor};
 
 use super::{run, torch_error};
-use crate::norm::{self, Bf16, Element, F16, Shape};
+use crate::element::{Bf16, Element, F16};
+use crate::norm::{self, Shape};
 
 /// A batch that the kernels serve, and what its companions must look like.
 pub(super) struct Batch<'a> {

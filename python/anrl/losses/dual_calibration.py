@@ -5,6 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from anrl.ops import centre_distances
+
 
 class CalibrationLosses(NamedTuple):
     """The two losses of one domain, each a scalar."""
@@ -69,27 +71,28 @@ class DualCalibration(nn.Module):
             domain: Index of the domain that all samples come from.
 
         Raises:
-            ValueError: one of the classes is missing.
+            ValueError: one of the classes is missing, or there is no such domain.
         """
         if features.dim() > 2:
             features = features.flatten(2).mean(2)
+        num_domains = len(self.real)
+        if not 0 <= domain < num_domains:
+            raise ValueError(f"domain must be from 0 to {num_domains - 1}, not {domain}")
         real, fake = features[labels == 0], features[labels == 1]
         if len(real) == 0 or len(fake) == 0:
             missing = "bona fide (label 0)" if len(real) == 0 else "attack (label 1)"
             raise ValueError(f"the batch of domain {domain} has no {missing} sample; calibration needs both")
         if self.training:
             self._move(domain, real, fake)
-        others = [k for k in range(len(self.real)) if k != domain and bool(self.seen[k])]
-        # Losses refer to the centres as they are now; later batches move them.
-        own_real, own_fake = self.real[domain].clone(), self.fake[domain].clone()
-        to_own = _distance(real, own_real)
-        if others:
-            inter_domain = (
-                torch.stack([_distance(real, self.real[k].clone()) for k in others]).mean() - to_own
-            )
-        else:
-            inter_domain = to_own * 0
-        inter_class = to_own - _distance(real, own_fake) - _distance(fake, own_real)
+        # A copy: losses refer to the centres as they are now, and later batches move them.
+        centres = torch.cat([self.real, self.fake])
+        dtype = torch.promote_types(features.dtype, centres.dtype)
+        distances = centre_distances(features.to(dtype), centres.to(dtype))
+        from_real, from_fake = (distances[labels == value].mean(0) for value in (0, 1))
+        to_own = from_real[domain]
+        others = [k for k in range(num_domains) if k != domain and bool(self.seen[k])]
+        inter_domain = from_real[others].mean() - to_own if others else to_own * 0
+        inter_class = to_own - from_real[num_domains + domain] - from_fake[domain]
         if self.margin is not None:
             inter_domain = torch.relu(inter_domain + self.margin)
             inter_class = torch.relu(inter_class + self.margin)
@@ -101,7 +104,3 @@ class DualCalibration(nn.Module):
         self.real[domain].lerp_(real.mean(0).to(self.real.dtype), weight)
         self.fake[domain].lerp_(fake.mean(0).to(self.fake.dtype), weight)
         self.seen[domain] = True
-
-
-def _distance(features: Tensor, centre: Tensor) -> Tensor:
-    return (features - centre).square().mean()

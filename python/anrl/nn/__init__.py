@@ -4,7 +4,7 @@ from anrl.nn import functional
 from anrl.nn.adaptive_norm import AdaptiveNorm1d, AdaptiveNorm2d, AdaptiveNorm3d
 from anrl.nn.convert import convert_adaptive_norm, convert_sync_adaptive_norm
 from anrl.nn.gate import GATES, Gate, make_gate
-from anrl.nn.gate_statistics import gate_statistics
+from anrl.nn.statistics import gate_statistics
 
 __all__ = [
     "GATES",

@@ -53,10 +53,10 @@ def convert_adaptive_norm(model: Model, gate: str = "1layer") -> Model | _Adapti
     for name, module in model.named_modules():
         if isinstance(module, _BatchNorm) and not isinstance(module, nn.BatchNorm1d):
             made[module] = _adaptive(name, module, gate)
-    for parent in list(model.modules()):
-        for name, child in list(parent.named_children()):
-            if child in made:
-                parent.register_module(name, made[child])
+    for path, module in list(model.named_modules(remove_duplicate=False)):
+        if path and module in made:
+            parent, _, name = path.rpartition(".")
+            model.get_submodule(parent).register_module(name, made[module])
     return made.get(model, model)
 
 
@@ -87,8 +87,8 @@ def _adaptive(name: str, old: _BatchNorm, gate: str) -> _AdaptiveNorm:
     if twin is None:
         raise TypeError(
             f"{name or 'the model'} is a {type(old).__module__}.{type(old).__qualname__}: what it does "
-            "beyond batch normalization (or, if lazy, how many channels it has) is not known here; replace it by "
-            "nn.BatchNorm2d, or by anrl.nn.AdaptiveNorm2d, first"
+            "beyond batch normalization (or, if lazy, how many channels it has) is not known here; replace "
+            "it by nn.BatchNorm2d, or by anrl.nn.AdaptiveNorm2d, first"
         )
     sample = next((t for t in (old.weight, old.running_mean) if t is not None), None)
     new = twin(

@@ -1,13 +1,14 @@
 """Kernels as differentiable functions of tensors, each with its pure-torch twin."""
 
-from anrl.ops.adaptive_norm import BatchMoments, adaptive_norm, batch_moments
+from anrl.ops.distances import centre_distances, centre_distances_twin
 from anrl.ops.gates import GATE_FORMULAS
+from anrl.ops.kernels import twins_only
+from anrl.ops.normalization import BatchMoments, adaptive_norm, batch_moments
 from anrl.ops.passes import (
     instance_moments,
     instance_moments_twin,
     scale_shift,
     scale_shift_twin,
-    twins_only,
 )
 
 __all__ = [
@@ -15,6 +16,8 @@ __all__ = [
     "BatchMoments",
     "adaptive_norm",
     "batch_moments",
+    "centre_distances",
+    "centre_distances_twin",
     "instance_moments",
     "instance_moments_twin",
     "scale_shift",

@@ -5,7 +5,8 @@ else runs the formulas here, which are also what the kernels are tested against.
 are (N, C), one value for each plane, in float32 for the half types and else in the type of x.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -16,6 +17,37 @@ from anrl import _anrl
 KERNEL_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 _library: Any = torch.library.Library("anrl", "DEF")  # type: ignore[no-untyped-call]
+
+
+_twins_only = False
+
+
+@contextmanager
+def twins_only() -> Iterator[None]:
+    """Runs the twins in plain torch instead of the kernels within the block."""
+    global _twins_only
+    before, _twins_only = _twins_only, True
+    try:
+        yield
+    finally:
+        _twins_only = before
+
+
+def twins_wanted() -> bool:
+    """Whether this runs within :func:`twins_only`."""
+    return _twins_only
+
+
+def kernels_serve(*tensors: Tensor) -> bool:
+    """Whether a Rust kernel may be called directly: real tensors on the CPU, and nobody traces operators."""
+    return (
+        not torch.compiler.is_compiling()
+        and not _twins_only
+        and not torch._C._are_functorch_transforms_active()
+        and not torch._C._len_torch_dispatch_stack()
+        and not torch._C._get_tracing_state()
+        and all(type(t) in (Tensor, torch.nn.Parameter) and t.device.type == "cpu" for t in tensors)
+    )
 
 
 def coefficient_dtype(dtype: torch.dtype) -> torch.dtype:

@@ -3,8 +3,6 @@
 Everything between them is arithmetic on (N, C) arrays. Only x and such arrays are saved.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -12,24 +10,6 @@ from torch import Tensor
 from torch.autograd import Function
 
 from anrl.ops import kernels
-
-_twins_only = False
-
-
-@contextmanager
-def twins_only() -> Iterator[None]:
-    """Runs the twins in plain torch instead of the operators within the block."""
-    global _twins_only
-    before, _twins_only = _twins_only, True
-    try:
-        yield
-    finally:
-        _twins_only = before
-
-
-def only_twins() -> bool:
-    """Whether this runs within :func:`twins_only`."""
-    return _twins_only
 
 
 def instance_moments(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -41,7 +21,7 @@ def instance_moments(x: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         Mean and variance, each (N, C); float32 for the half types.
     """
-    if _twins_only:
+    if kernels.twins_wanted():
         return instance_moments_twin(x)
     mean, variance = _InstanceMoments.apply(x)  # type: ignore[no-untyped-call]  # torch's Function is untyped
     return mean, variance
@@ -64,7 +44,7 @@ def scale_shift(x: Tensor, scale: Tensor, shift: Tensor, relu: bool = False) -> 
     Returns:
         y, of x's shape, type and memory format.
     """
-    if _twins_only:
+    if kernels.twins_wanted():
         return scale_shift_twin(x, scale, shift, relu)
     y: Tensor = _ScaleShift.apply(x, scale, shift, relu)  # type: ignore[no-untyped-call]  # as above
     return y

@@ -19,11 +19,7 @@ macro_rules! vectorized {
                 fn avx2<$($generic: $bound),+>($($arg: $type),*) {
                     portable::<$($generic),+>($($arg),*);
                 }
-                if is_x86_feature_detected!("avx512f")
-                    && is_x86_feature_detected!("avx512vl")
-                    && is_x86_feature_detected!("avx512dq")
-                    && is_x86_feature_detected!("avx512bw")
-                {
+                if $crate::vector::has_avx512() {
                     // SAFETY: the CPU has every feature that the function is compiled for.
                     return unsafe { avx512::<$($generic),+>($($arg),*) };
                 }
@@ -36,4 +32,28 @@ macro_rules! vectorized {
         }
     };
 }
-pub(super) use vectorized;
+pub(crate) use vectorized;
+
+/// The vector unit that kernels run on here: "avx512", "avx2" or "portable".
+#[must_use]
+pub fn vector_unit() -> &'static str {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if has_avx512() {
+            return "avx512";
+        }
+        if is_x86_feature_detected!("avx2") {
+            return "avx2";
+        }
+    }
+    "portable"
+}
+
+/// Whether this CPU has every part of AVX-512 that kernels are compiled for.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn has_avx512() -> bool {
+    is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512vl")
+        && is_x86_feature_detected!("avx512dq")
+        && is_x86_feature_detected!("avx512bw")
+}

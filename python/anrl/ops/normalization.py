@@ -15,8 +15,8 @@ from torch.autograd import Function
 
 from anrl import _anrl
 from anrl.ops.gates import GATE_FORMULAS
-from anrl.ops.kernels import KERNEL_DTYPES, dense, is_channels_last
-from anrl.ops.passes import instance_moments, only_twins, scale_shift
+from anrl.ops.kernels import KERNEL_DTYPES, dense, is_channels_last, kernels_serve
+from anrl.ops.passes import instance_moments, scale_shift
 
 Gate = str | Callable[..., Tensor]
 """A name in ``GATE_FORMULAS``, or a function of the mean (N, C) and the gate's parameters."""
@@ -79,28 +79,15 @@ def adaptive_norm(
     """
     settings = Settings(gate, bool(running), eps, relu)
     tensors = (*affine, *running, *gate_parameters)
-    if moments is not None or not _kernel_serves(x, gate, tensors):
+    known = isinstance(gate, str) and x.dtype in KERNEL_DTYPES and moments is None
+    if not known or not kernels_serve(x, *tensors):
         return _composed(x, settings, tensors, moments or batch_moments)
     x = dense(x, is_channels_last(x))
     if torch.is_grad_enabled() and any(t.requires_grad for t in (x, *tensors)):
         y, mean, variance = _AdaptiveNorm.apply(settings, x, *tensors)  # type: ignore[no-untyped-call]
-    else:
-        y, _, _, mean, variance = _kernel(settings).forward(x, tensors)
+        return y, mean, variance
+    y, _, _, mean, variance = _kernel(settings).forward(x, tensors)
     return y, mean, variance
-
-
-def _kernel_serves(x: Tensor, gate: Gate, tensors: Sequence[Tensor]) -> bool:
-    if torch.compiler.is_compiling() or only_twins() or not isinstance(gate, str):
-        return False
-    return (
-        x.device.type == "cpu"
-        and x.dtype in KERNEL_DTYPES
-        # Whatever wants to see the operators, or is no real tensor.
-        and not torch._C._are_functorch_transforms_active()
-        and not torch._C._len_torch_dispatch_stack()
-        and not torch._C._get_tracing_state()
-        and all(type(t) in (Tensor, torch.nn.Parameter) for t in (x, *tensors))
-    )
 
 
 @lru_cache
@@ -136,12 +123,12 @@ def _composed(
 class _AdaptiveNorm(Function):
     @staticmethod
     def forward(ctx: Any, settings: Settings, x: Tensor, *tensors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        y, mean, variance, *batch = _kernel(settings).forward(x, tensors)
+        y, mean, variance, batch_mean, batch_variance = _kernel(settings).forward(x, tensors)
         ctx.settings = settings
         ctx.save_for_backward(x, mean, variance, *tensors)
-        ctx.mark_non_differentiable(*batch)
+        ctx.mark_non_differentiable(batch_mean, batch_variance)
         ctx.set_materialize_grads(False)
-        return y, *batch
+        return y, batch_mean, batch_variance
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor | None, *_: None) -> tuple[Tensor | None, ...]:
@@ -152,8 +139,8 @@ class _AdaptiveNorm(Function):
         if torch.is_grad_enabled():
             apply = _AdaptiveNormBackward.apply
             return None, *apply(ctx.settings, dy, x, mean, variance, *tensors)  # type: ignore[no-untyped-call]
-        dx, _, _, gradients = _kernel(ctx.settings).backward(dy, x, mean, variance, tensors)
-        return None, dx, *gradients
+        found = _kernel(ctx.settings).backward(dy, x, mean, variance, tensors)
+        return None, found[0], *found[3]
 
 
 class _AdaptiveNormBackward(Function):
