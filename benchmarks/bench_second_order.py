@@ -2,8 +2,8 @@
 
 ``python benchmarks/bench_second_order.py [OUT.csv]``. The step is ANRL's: an inner gradient with respect to
 the gates, with its graph, a second forward pass with the moved gates, and one backward pass through it all.
-Time is the median of alternating rounds in one process; peak memory is that of a process of its own, less what
-it held before the step. Only ratios mean anything: the peer's over ours, above 1 where we are better.
+Time is the median of alternating rounds in one process; peak memory is that of a process of its own, less
+what it held before the step. Only ratios mean anything: the peer's over ours, above 1 where we are better.
 """
 
 import csv

@@ -1,7 +1,62 @@
 //! Compilation for several vector units.
 
-/// Defines a generic kernel that is compiled for AVX-512, AVX2 and the baseline, and picks at run time what
-/// this CPU has. Products and sums are not contracted, so all three give the same results.
+use std::sync::OnceLock;
+
+/// What kernels are compiled for, the widest last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Unit {
+    /// Whatever every CPU of the architecture has.
+    Portable,
+    /// AVX2.
+    Avx2,
+    /// AVX-512 F, VL, DQ and BW.
+    Avx512,
+}
+
+impl Unit {
+    /// Its name, as in the environment variable `ANRL_VECTOR_UNIT`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Portable => "portable",
+            Self::Avx2 => "avx2",
+            Self::Avx512 => "avx512",
+        }
+    }
+
+    /// The widest that this CPU has.
+    fn widest() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        {
+            let avx512 = is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512vl")
+                && is_x86_feature_detected!("avx512dq")
+                && is_x86_feature_detected!("avx512bw");
+            if avx512 {
+                return Self::Avx512;
+            }
+            if is_x86_feature_detected!("avx2") {
+                return Self::Avx2;
+            }
+        }
+        Self::Portable
+    }
+}
+
+/// The unit that kernels run on: the widest of this CPU, or a narrower one that `ANRL_VECTOR_UNIT` names.
+#[must_use]
+pub fn unit() -> Unit {
+    static UNIT: OnceLock<Unit> = OnceLock::new();
+    *UNIT.get_or_init(|| {
+        let widest = Unit::widest();
+        let wanted = std::env::var("ANRL_VECTOR_UNIT").unwrap_or_default();
+        let narrower = [Unit::Portable, Unit::Avx2].into_iter().find(|unit| unit.name() == wanted);
+        narrower.map_or(widest, |unit| unit.min(widest))
+    })
+}
+
+/// Defines a generic kernel that is compiled for every unit, and picks at run time. Products and sums are not
+/// contracted, so all give the same results.
 macro_rules! vectorized {
     ($(#[$attribute:meta])* fn $name:ident<$($generic:ident: $bound:path),+>($($arg:ident: $type:ty),* $(,)?) $body:block) => {
         $(#[$attribute])*
@@ -19,13 +74,12 @@ macro_rules! vectorized {
                 fn avx2<$($generic: $bound),+>($($arg: $type),*) {
                     portable::<$($generic),+>($($arg),*);
                 }
-                if $crate::vector::has_avx512() {
-                    // SAFETY: the CPU has every feature that the function is compiled for.
-                    return unsafe { avx512::<$($generic),+>($($arg),*) };
-                }
-                if is_x86_feature_detected!("avx2") {
+                match $crate::vector::unit() {
+                    // SAFETY: `unit` is never wider than what this CPU has.
+                    $crate::vector::Unit::Avx512 => return unsafe { avx512::<$($generic),+>($($arg),*) },
                     // SAFETY: as above.
-                    return unsafe { avx2::<$($generic),+>($($arg),*) };
+                    $crate::vector::Unit::Avx2 => return unsafe { avx2::<$($generic),+>($($arg),*) },
+                    $crate::vector::Unit::Portable => {}
                 }
             }
             portable::<$($generic),+>($($arg),*);
@@ -33,27 +87,3 @@ macro_rules! vectorized {
     };
 }
 pub(crate) use vectorized;
-
-/// The vector unit that kernels run on here: "avx512", "avx2" or "portable".
-#[must_use]
-pub fn vector_unit() -> &'static str {
-    #[cfg(target_arch = "x86_64")]
-    {
-        if has_avx512() {
-            return "avx512";
-        }
-        if is_x86_feature_detected!("avx2") {
-            return "avx2";
-        }
-    }
-    "portable"
-}
-
-/// Whether this CPU has every part of AVX-512 that kernels are compiled for.
-#[cfg(target_arch = "x86_64")]
-pub(crate) fn has_avx512() -> bool {
-    is_x86_feature_detected!("avx512f")
-        && is_x86_feature_detected!("avx512vl")
-        && is_x86_feature_detected!("avx512dq")
-        && is_x86_feature_detected!("avx512bw")
-}

@@ -1,5 +1,9 @@
 """The layer inside torch's machinery: opcheck, torch.compile, export, torch.func, autocast."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -80,8 +84,10 @@ def test_kernels_follow_their_formulas(name, dtype, channels_last, shape):
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # torch's own doing
 @pytest.mark.parametrize("gate", GATES)
 @pytest.mark.parametrize("training", [True, False])
-def test_compile_in_one_graph(gate, training):
-    layer, x = layer_and_input(gate, training)
+@pytest.mark.parametrize("affine", [True, False])
+@pytest.mark.parametrize("channels_last", [True, False])
+def test_compile_in_one_graph(gate, training, affine, channels_last):
+    layer, x = layer_and_input(gate, training, affine, channels_last)
     expected = eager(layer, x)
     torch._dynamo.reset()
     compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
@@ -163,3 +169,33 @@ def test_non_dense_input():
     x = torch.randn(3, 6, 7, 5).transpose(2, 3)
     assert_close(layer.eval()(x), layer(x.contiguous()).detach(), 1e-6)
     assert layer(torch.randn(0, 6, 4, 4)).shape == (0, 6, 4, 4)
+
+
+VECTOR_UNITS = """
+import hashlib, torch, anrl
+torch.manual_seed(0)
+x = torch.randn(3, 70, 21, 33)
+x.requires_grad_()
+digest = hashlib.sha256()
+for dtype in (torch.float32, torch.float64, torch.bfloat16, torch.float16):
+    layer = anrl.nn.AdaptiveNorm2d(70, gate="static", activation="relu")
+    inputs = [x.to(dtype).detach().requires_grad_(), *layer.parameters()]
+    y = layer(inputs[0])
+    first = torch.autograd.grad(y.square().sum(), inputs, create_graph=True)
+    second = torch.autograd.grad(sum(g.float().square().sum() for g in first), inputs)
+    for t in (y, *first, *second):
+        digest.update(t.detach().contiguous().view(torch.uint8).numpy().tobytes())
+print(anrl.backend_info().vector_unit, digest.hexdigest())
+"""
+
+
+def test_every_vector_unit_gives_the_same_bits():
+    found = {}
+    for unit in ("portable", "avx2", "avx512"):
+        environment = os.environ | {"ANRL_VECTOR_UNIT": unit}
+        command = [sys.executable, "-c", VECTOR_UNITS]
+        used, digest = subprocess.run(
+            command, env=environment, check=True, capture_output=True, text=True
+        ).stdout.split()
+        found[used] = digest
+    assert "portable" in found and len(set(found.values())) == 1

@@ -13,7 +13,8 @@ class BackendInfo(NamedTuple):
     """What :func:`backend_info` returns; printed, a few lines of text."""
 
     vector_unit: str
-    """The vector unit that the Rust kernels use here: "avx512", "avx2" or "portable"."""
+    """The vector unit that the Rust kernels use here: "avx512", "avx2" or "portable". The environment
+    variable ``ANRL_VECTOR_UNIT`` can name a narrower one than this CPU has."""
     num_threads: int
     """How many threads the kernels use: as many as torch, see ``torch.set_num_threads``."""
     devices: tuple[str, ...]

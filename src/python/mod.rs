@@ -27,7 +27,7 @@ fn torch_error(error: tch::TchError) -> PyErr {
 
 #[pyfunction]
 fn vector_unit() -> &'static str {
-    crate::vector::vector_unit()
+    crate::vector::unit().name()
 }
 
 #[pymodule]
