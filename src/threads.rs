@@ -1,6 +1,7 @@
 //! The thread pool. rayon's global pool hangs for ever in a forked child (a DataLoader worker), so the
-//! pool here belongs to one process id and is built anew after a fork or when the wanted size changes.
+//! pools here belong to one process id and are built anew after a fork.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
@@ -8,10 +9,10 @@ use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 /// Work on fewer values than this stays on the calling thread: waking the pool would cost more.
 pub const PARALLEL_FROM: usize = 1 << 18;
 
+/// The pools of one process, by their number of threads.
 struct Current {
     process: u32,
-    threads: usize,
-    pool: Arc<ThreadPool>,
+    pools: HashMap<usize, Arc<ThreadPool>>,
 }
 
 static CURRENT: Mutex<Option<Current>> = Mutex::new(None);
@@ -24,21 +25,17 @@ pub fn pool(threads: usize) -> Result<Arc<ThreadPool>, ThreadPoolBuildError> {
     let threads = threads.max(1);
     let process = std::process::id();
     let mut current = CURRENT.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    if let Some(found) = current.as_ref()
-        && found.process == process
-        && found.threads == threads
-    {
-        return Ok(found.pool.clone());
+    if current.as_ref().is_some_and(|found| found.process != process) {
+        // Their threads live in the parent process: dropping them here would wait for them for ever.
+        std::mem::forget(current.take());
     }
-    let pool =
-        Arc::new(ThreadPoolBuilder::new().num_threads(threads).thread_name(|i| format!("anrl-{i}")).build()?);
-    let previous = current.replace(Current { process, threads, pool: pool.clone() });
-    if let Some(previous) = previous
-        && previous.process != process
-    {
-        // Its threads live in the parent process: dropping it here would wait for them for ever.
-        std::mem::forget(previous);
+    let pools = &mut current.get_or_insert_with(|| Current { process, pools: HashMap::new() }).pools;
+    if let Some(found) = pools.get(&threads) {
+        return Ok(found.clone());
     }
+    let name = move |i| format!("anrl-{i}");
+    let pool = Arc::new(ThreadPoolBuilder::new().num_threads(threads).thread_name(name).build()?);
+    pools.insert(threads, pool.clone());
     Ok(pool)
 }
 
@@ -50,6 +47,7 @@ mod tests {
     fn pool_has_the_wanted_size_and_is_kept() {
         let first = pool(2).expect("threads");
         assert_eq!(first.current_num_threads(), 2);
+        assert!(std::sync::Arc::ptr_eq(&first, &pool(2).expect("threads")));
         assert_eq!(pool(0).expect("threads").current_num_threads(), 1);
     }
 }

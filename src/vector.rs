@@ -58,31 +58,31 @@ pub fn unit() -> Unit {
 /// Defines a generic kernel that is compiled for every unit, and picks at run time. Products and sums are not
 /// contracted, so all give the same results.
 macro_rules! vectorized {
-    ($(#[$attribute:meta])* fn $name:ident<$($generic:ident: $bound:path),+>($($arg:ident: $type:ty),* $(,)?) $body:block) => {
+    ($(#[$attribute:meta])* fn $name:ident<$($generic:ident: $bound:path),*>($($arg:ident: $type:ty),* $(,)?) $body:block) => {
         $(#[$attribute])*
-        fn $name<$($generic: $bound),+>($($arg: $type),*) {
+        fn $name<$($generic: $bound),*>($($arg: $type),*) {
             #[inline(always)]
-            fn portable<$($generic: $bound),+>($($arg: $type),*) $body
+            fn portable<$($generic: $bound),*>($($arg: $type),*) $body
 
             #[cfg(target_arch = "x86_64")]
             {
                 #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw")]
-                fn avx512<$($generic: $bound),+>($($arg: $type),*) {
-                    portable::<$($generic),+>($($arg),*);
+                fn avx512<$($generic: $bound),*>($($arg: $type),*) {
+                    portable::<$($generic),*>($($arg),*);
                 }
                 #[target_feature(enable = "avx2")]
-                fn avx2<$($generic: $bound),+>($($arg: $type),*) {
-                    portable::<$($generic),+>($($arg),*);
+                fn avx2<$($generic: $bound),*>($($arg: $type),*) {
+                    portable::<$($generic),*>($($arg),*);
                 }
                 match $crate::vector::unit() {
                     // SAFETY: `unit` is never wider than what this CPU has.
-                    $crate::vector::Unit::Avx512 => return unsafe { avx512::<$($generic),+>($($arg),*) },
+                    $crate::vector::Unit::Avx512 => return unsafe { avx512::<$($generic),*>($($arg),*) },
                     // SAFETY: as above.
-                    $crate::vector::Unit::Avx2 => return unsafe { avx2::<$($generic),+>($($arg),*) },
+                    $crate::vector::Unit::Avx2 => return unsafe { avx2::<$($generic),*>($($arg),*) },
                     $crate::vector::Unit::Portable => {}
                 }
             }
-            portable::<$($generic),+>($($arg),*);
+            portable::<$($generic),*>($($arg),*);
         }
     };
 }

@@ -1,5 +1,5 @@
 from collections.abc import Sequence
-from typing import final
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,6 @@ __all__ = [
     "centre_spread",
     "decode",
     "instance_moments",
-    "load_batch",
     "scale_shift",
     "scale_shift_double_gradient",
     "scale_shift_double_sums",
@@ -102,6 +101,7 @@ class Transform:
         std: list[float],
         consistent_hsv: bool,
         crop_margin: float | None,
+        output: str,
     ) -> Transform: ...
     def apply(
         self,
@@ -110,14 +110,15 @@ class Transform:
         landmarks: list[float] | None,
         flip: bool,
         jitter: tuple[float, float, float] | None,
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
+    ) -> tuple[NDArray[Any], NDArray[np.float32]]: ...
+    def load(
+        self,
+        domains: list[Samples],
+        indices: list[list[int]],
+        augment: TransformOptions | None,
+        seed: int,
+        epoch: int,
+        threads: int,
+    ) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.float32], list[tuple[int, int, str]]]: ...
 
-def load_batch(
-    domains: list[Samples],
-    indices: list[list[int]],
-    transform: Transform,
-    augment: TransformOptions | None,
-    seed: int,
-    epoch: int,
-) -> tuple[Tensor, Tensor, Tensor]: ...
 def decode(image: bytes, gray: bool = False) -> NDArray[np.uint8]: ...

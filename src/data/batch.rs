@@ -1,10 +1,9 @@
 //! Many samples at once, each written to its place in one buffer.
 
-use ndarray::{ArrayViewMut2, ArrayViewMut3};
 use rayon::prelude::*;
 
 use super::DataError;
-use super::transform::{Draws, Landmarks, Transform};
+use super::transform::{Draws, Landmarks, Transform, Value};
 
 /// One sample to load.
 #[derive(Debug, Clone, Copy)]
@@ -20,33 +19,27 @@ pub struct Item<'a> {
 }
 
 /// Loads `items` into `images` (items, channels, S, S) and `depths` (items, D, D) on the current pool.
-///
-/// # Errors
-/// The position of the first item that failed, whatever thread met it, and its error.
+/// Returns the positions and errors of those that failed, in order; what is written for them is of no use.
 ///
 /// # Panics
 /// Never for buffers of these sizes.
-pub fn load(
+pub fn load<V: Value>(
     transform: &Transform,
     items: &[Item<'_>],
-    images: &mut [f32],
+    images: &mut [V],
     depths: &mut [f32],
-) -> Result<(), (usize, DataError)> {
+) -> Vec<(usize, DataError)> {
     let (channels, size, depth_size) = (transform.channels(), transform.size(), transform.depth_size());
     let (image_len, depth_len) = (channels * size * size, depth_size * depth_size);
     assert!(images.len() == items.len() * image_len && depths.len() == items.len() * depth_len);
-    let results: Vec<Result<(), DataError>> = items
+    let outputs = images.par_chunks_exact_mut(image_len).zip(depths.par_chunks_exact_mut(depth_len));
+    items
         .par_iter()
-        .zip(images.par_chunks_exact_mut(image_len).zip(depths.par_chunks_exact_mut(depth_len)))
-        .map(|(item, (image, depth))| {
-            let shape = |e: ndarray::ShapeError| DataError::Image(e.to_string());
-            let image = ArrayViewMut3::from_shape((channels, size, size), image).map_err(shape)?;
-            let depth = ArrayViewMut2::from_shape((depth_size, depth_size), depth).map_err(shape)?;
-            transform.apply(item.image, item.depth, item.landmarks, item.draws, image, depth)
+        .zip(outputs)
+        .enumerate()
+        .filter_map(|(position, (item, (image, depth)))| {
+            let result = transform.apply(item.image, item.depth, item.landmarks, item.draws, image, depth);
+            Some((position, result.err()?))
         })
-        .collect();
-    match results.into_iter().enumerate().find_map(|(i, result)| Some((i, result.err()?))) {
-        Some(failure) => Err(failure),
-        None => Ok(()),
-    }
+        .collect()
 }

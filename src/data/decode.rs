@@ -105,7 +105,7 @@ fn has_end_marker(bytes: &[u8]) -> bool {
         }
         at += match marker {
             0xff => 1,
-            START_OF_SCAN => return bytes[at..].windows(2).any(|pair| pair == [0xff, 0xd9]),
+            START_OF_SCAN => return bytes[at..].windows(2).rev().any(|pair| pair == [0xff, 0xd9]),
             _ => 2 + usize::from(u16::from_be_bytes([high, low])),
         };
     }

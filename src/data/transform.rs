@@ -1,13 +1,46 @@
 //! One sample: bytes to the normalized image (channels, S, S) and the depth map (D, D).
 
-use std::borrow::Cow;
-
-use ndarray::{ArrayViewMut2, ArrayViewMut3, Axis};
-
 use super::DataError;
-use super::color::{HsvShift, hsv_to_rgb, rgb_to_hsv, shift_hsv};
+use super::color::{HsvShift, Row};
 use super::decode::{Image, Pixels, decode};
 use super::resize::{linear, nearest_indices};
+use crate::vector::vectorized;
+
+/// A type of output values.
+pub trait Value: Copy + Send + Sync + Default + 'static {
+    /// The value of one of 256 levels.
+    fn of(level: u8, scaling: Scaling) -> Self;
+}
+
+/// (level - offset) · factor.
+#[derive(Debug, Clone, Copy)]
+pub struct Scaling {
+    offset: f32,
+    factor: f32,
+}
+
+impl Value for f32 {
+    #[inline(always)]
+    fn of(level: u8, scaling: Scaling) -> Self {
+        (Self::from(level) - scaling.offset) * scaling.factor
+    }
+}
+
+/// The levels themselves: to be scaled later, where the network runs.
+impl Value for u8 {
+    #[inline(always)]
+    fn of(level: u8, _: Scaling) -> Self {
+        level
+    }
+}
+
+vectorized! {
+    fn write_row<V: Value>(levels: &[u8], scaling: Scaling, out: &mut [V]) {
+        for (out, &level) in out.iter_mut().zip(levels) {
+            *out = V::of(level, scaling);
+        }
+    }
+}
 
 /// Which channels the network reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,8 +86,8 @@ pub struct Transform {
     /// original ones, so its two halves disagree.
     consistent_hsv: bool,
     crop_margin: Option<f64>,
-    /// For each channel the value of each of the 256 levels.
-    levels: Vec<[f32; 256]>,
+    /// For each channel.
+    scaling: Vec<Scaling>,
 }
 
 impl Transform {
@@ -81,11 +114,12 @@ impl Transform {
                 "mean and std need {channels} values each, std none that is zero"
             )));
         }
-        let levels = mean.iter().zip(std).map(|(mean, std)| {
-            let scale = 1.0 / (std * 255.0);
-            std::array::from_fn(|level| (level as f32 - mean * 255.0) * scale)
-        });
-        Ok(Self { size, depth_size, color, consistent_hsv, crop_margin, levels: levels.collect() })
+        let scaling = mean
+            .iter()
+            .zip(std)
+            .map(|(mean, std)| Scaling { offset: mean * 255.0, factor: 1.0 / (std * 255.0) })
+            .collect();
+        Ok(Self { size, depth_size, color, consistent_hsv, crop_margin, scaling })
     }
 
     /// Channels of the output.
@@ -109,18 +143,23 @@ impl Transform {
     /// Fills `image_out` (channels, size, size) and `depth_out` (depth_size, depth_size) with depth in
     /// [0, 1]; zeros without `depth`.
     ///
+    /// # Panics
+    /// Never for buffers of these sizes.
+    ///
     /// # Errors
     /// [`DataError::Image`] if an image does not decode, or a crop is asked for without landmarks or
     /// with a depth map of another size than the image.
-    pub fn apply(
+    pub fn apply<V: Value>(
         &self,
         image: &[u8],
         depth: Option<&[u8]>,
         landmarks: Option<&Landmarks>,
         draws: Draws,
-        image_out: ArrayViewMut3<'_, f32>,
-        depth_out: ArrayViewMut2<'_, f32>,
+        image_out: &mut [V],
+        depth_out: &mut [f32],
     ) -> Result<(), DataError> {
+        assert!(image_out.len() == self.channels() * self.size * self.size);
+        assert!(depth_out.len() == self.depth_size * self.depth_size);
         let image = decode(image, Pixels::Rgb)?;
         let depth = depth
             .map(|bytes| decode(bytes, Pixels::Gray))
@@ -130,47 +169,88 @@ impl Transform {
             None => (image, depth),
             Some(margin) => crop_both(&image, depth.as_ref(), landmarks, margin)?,
         };
-        self.write_image(image, draws, image_out);
-        write_depth(depth.as_ref(), self.size, draws.flip, depth_out);
+        self.write_image(&image, draws, image_out);
+        write_depth(depth.as_ref(), self.size, draws.flip, self.depth_size, depth_out);
         Ok(())
     }
 
-    fn write_image(&self, mut rgb: Image, draws: Draws, mut out: ArrayViewMut3<'_, f32>) {
-        let mut hsv = rgb.clone();
-        let wants_hsv = self.color != Color::Rgb;
+    fn write_image<V: Value>(&self, image: &Image, draws: Draws, out: &mut [V]) {
         // As in albumentations, no shift leaves the pixels alone: a round trip through HSV would not.
-        let jitter = draws.jitter.filter(|shift| *shift != HsvShift::default());
-        if wants_hsv || jitter.is_some() {
-            rgb_to_hsv(&rgb.data, &mut hsv.data);
-        }
-        if let Some(shift) = jitter {
-            let mut jittered = hsv.data.clone();
-            shift_hsv(&mut jittered, shift);
-            hsv_to_rgb(&jittered, rgb.width, &mut rgb.data);
-            if self.consistent_hsv && wants_hsv {
-                rgb_to_hsv(&rgb.data, &mut hsv.data);
-            }
-        }
-        let halves: &mut [&mut Image] = match self.color {
-            Color::RgbHsv => &mut [&mut rgb, &mut hsv],
-            Color::Rgb => &mut [&mut rgb],
-            Color::Hsv => &mut [&mut hsv],
-        };
-        for (half, (mut planes, levels)) in
-            halves.iter_mut().zip(out.axis_chunks_iter_mut(Axis(0), 3).zip(self.levels.chunks_exact(3)))
-        {
-            if draws.flip {
-                flip(half);
-            }
-            let resized = if (half.width, half.height) == (self.size, self.size) {
-                Cow::Borrowed(&**half)
-            } else {
-                Cow::Owned(linear(half, self.size, self.size))
-            };
-            for (channel, (mut plane, levels)) in planes.outer_iter_mut().zip(levels).enumerate() {
-                for (value, pixel) in plane.iter_mut().zip(resized.data.chunks_exact(3)) {
-                    *value = levels[usize::from(pixel[channel])];
+        let jitter = draws.jitter.filter(|shift| *shift != HsvShift::default()).map(HsvShift::tables);
+        let mut rows = Rows::new(image.width);
+        let pixels = image.data.chunks_exact(3 * image.width);
+        if (image.width, image.height) == (self.size, self.size) {
+            for (y, pixels) in pixels.enumerate() {
+                rows.compute(self, pixels, jitter.as_ref());
+                if draws.flip {
+                    rows.rgb.reverse();
+                    rows.hsv.reverse();
                 }
+                self.write_rows(&rows, y, out);
+            }
+            return;
+        }
+        let (mut rgb, mut hsv) = (image.clone(), image.clone());
+        let outputs =
+            rgb.data.chunks_exact_mut(3 * image.width).zip(hsv.data.chunks_exact_mut(3 * image.width));
+        for (pixels, (rgb, hsv)) in pixels.zip(outputs) {
+            rows.compute(self, pixels, jitter.as_ref());
+            rows.rgb.join(rgb);
+            rows.hsv.join(hsv);
+        }
+        let [rgb, hsv] = [rgb, hsv].map(|mut half| {
+            if draws.flip {
+                flip(&mut half);
+            }
+            linear(&half, self.size, self.size)
+        });
+        let mut rows = Rows::new(self.size);
+        let halves = rgb.data.chunks_exact(3 * self.size).zip(hsv.data.chunks_exact(3 * self.size));
+        for (y, (rgb, hsv)) in halves.enumerate() {
+            rows.rgb.split(rgb);
+            rows.hsv.split(hsv);
+            self.write_rows(&rows, y, out);
+        }
+    }
+
+    /// Writes row `y` of every channel.
+    fn write_rows<V: Value>(&self, rows: &Rows, y: usize, out: &mut [V]) {
+        let (rgb, hsv) = (rows.rgb.planes(), rows.hsv.planes());
+        let halves = match self.color {
+            Color::RgbHsv => [&rgb[..], &hsv[..]],
+            Color::Rgb => [&rgb[..], &[]],
+            Color::Hsv => [&hsv[..], &[]],
+        };
+        let planes = halves.into_iter().flatten().zip(&self.scaling);
+        for (out, (levels, &scaling)) in out.chunks_exact_mut(self.size * self.size).zip(planes) {
+            write_row(levels, scaling, &mut out[y * self.size..][..self.size]);
+        }
+    }
+}
+
+/// One row of an image in both colour spaces.
+struct Rows {
+    rgb: Row,
+    hsv: Row,
+    jittered: Row,
+}
+
+impl Rows {
+    fn new(width: usize) -> Self {
+        Self { rgb: Row::new(width), hsv: Row::new(width), jittered: Row::new(width) }
+    }
+
+    /// From RGB pixels to both halves, with the jitter that `tables` give.
+    fn compute(&mut self, transform: &Transform, pixels: &[u8], tables: Option<&[[u8; 256]; 3]>) {
+        self.rgb.split(pixels);
+        if transform.color != Color::Rgb || tables.is_some() {
+            self.hsv.hsv_of(&self.rgb);
+        }
+        if let Some(tables) = tables {
+            self.jittered.shifted(&self.hsv, tables);
+            self.rgb.rgb_of(&self.jittered);
+            if transform.consistent_hsv {
+                self.hsv.hsv_of(&self.rgb);
             }
         }
     }
@@ -191,7 +271,7 @@ fn flip(image: &mut Image) {
 
 /// Resizes to `size` x `size` (nearest), then to the shape of `out` (bilinear, half-pixel centres, no
 /// antialiasing); only the pixels that the second step reads are computed.
-fn write_depth(depth: Option<&Image>, size: usize, flip: bool, mut out: ArrayViewMut2<'_, f32>) {
+fn write_depth(depth: Option<&Image>, size: usize, flip: bool, depth_size: usize, out: &mut [f32]) {
     let Some(depth) = depth else {
         out.fill(0.0);
         return;
@@ -212,9 +292,9 @@ fn write_depth(depth: Option<&Image>, size: usize, flip: bool, mut out: ArrayVie
             })
             .collect()
     };
-    let (down, across) = (taps(out.nrows()), taps(out.ncols()));
-    for (mut out, (ys, wy)) in out.outer_iter_mut().zip(&down) {
-        for (out, (xs, wx)) in out.iter_mut().zip(&across) {
+    let taps = taps(depth_size);
+    for (out, (ys, wy)) in out.chunks_exact_mut(depth_size).zip(&taps) {
+        for (out, (xs, wx)) in out.iter_mut().zip(&taps) {
             let row = |y: usize| {
                 let at = |x: usize| f32::from(depth.data[rows[y] * depth.width + columns[x]]);
                 wx[0] * at(xs[0]) + wx[1] * at(xs[1])
@@ -267,8 +347,6 @@ fn crop_both(
 
 #[cfg(test)]
 mod tests {
-    use ndarray::{Array2, array};
-
     use super::{Image, crop_both, flip, write_depth};
 
     fn ramp(width: usize, height: usize, channels: usize) -> Image {
@@ -279,14 +357,14 @@ mod tests {
     #[test]
     fn depth_is_the_mean_of_the_centre_pixels() {
         let depth = ramp(8, 8, 1);
-        let mut out = Array2::zeros((1, 1));
-        write_depth(Some(&depth), 8, false, out.view_mut());
+        let mut out = [0.0];
+        write_depth(Some(&depth), 8, false, 1, &mut out);
         let centre = [27.0, 28.0, 35.0, 36.0].iter().sum::<f32>() / 4.0;
-        assert_eq!(out, array![[centre / 255.0]]);
-        let (mut flipped, mut other) = (Array2::zeros((4, 4)), Array2::zeros((4, 4)));
-        write_depth(Some(&depth), 8, true, flipped.view_mut());
-        write_depth(Some(&depth), 8, false, other.view_mut());
-        other.invert_axis(ndarray::Axis(1));
+        assert_eq!(out, [centre / 255.0]);
+        let (mut flipped, mut other) = ([0.0; 16], [0.0; 16]);
+        write_depth(Some(&depth), 8, true, 4, &mut flipped);
+        write_depth(Some(&depth), 8, false, 4, &mut other);
+        other.chunks_exact_mut(4).for_each(<[f32]>::reverse);
         assert_eq!(flipped, other);
     }
 

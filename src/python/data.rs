@@ -3,16 +3,14 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ndarray::{Array2, Array3};
-use numpy::{IntoPyArray, PyArray2, PyArray3, PyArrayMethods};
+use ndarray::ArrayViewMutD;
+use numpy::{IntoPyArray, PyArray2, PyArray3, PyArray4, PyArrayDyn, PyArrayMethods, PyUntypedArray};
 use pyo3::create_exception;
 use pyo3::exceptions::{PyException, PyIndexError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyModule};
-use pyo3_tch::PyTensor;
-use pyo3_tch::tch::{Device, Kind, Tensor};
 
-use super::{run, torch_error};
+use super::run_on;
 use crate::data::batch::{Item, load};
 use crate::data::color::HsvShift;
 use crate::data::decode::{Pixels, decode as decode_image};
@@ -167,66 +165,6 @@ impl PySamples {
     }
 }
 
-#[pyclass(name = "Transform", module = "anrl._anrl", frozen)]
-struct PyTransform(Transform);
-
-#[pymethods]
-impl PyTransform {
-    #[new]
-    fn new(
-        image_size: usize,
-        depth_size: usize,
-        color: &str,
-        mean: Vec<f32>,
-        std: Vec<f32>,
-        consistent_hsv: bool,
-        crop_margin: Option<f64>,
-    ) -> PyResult<Self> {
-        let color = match color {
-            "rgb_hsv" => Color::RgbHsv,
-            "rgb" => Color::Rgb,
-            "hsv" => Color::Hsv,
-            other => {
-                return Err(PyValueError::new_err(format!(
-                    "color must be 'rgb_hsv', 'rgb' or 'hsv', not '{other}'"
-                )));
-            }
-        };
-        Transform::new(image_size, depth_size, color, (&mean, &std), consistent_hsv, crop_margin)
-            .map(Self)
-            .map_err(|e| PyValueError::new_err(e.to_string()))
-    }
-
-    /// One sample: image (channels, S, S) and depth (D, D) as numpy arrays.
-    fn apply<'py>(
-        &self,
-        py: Python<'py>,
-        image: &[u8],
-        depth: Option<&[u8]>,
-        landmarks: Option<Landmarks>,
-        flip: bool,
-        jitter: Option<(f64, f64, f64)>,
-    ) -> PyResult<(Bound<'py, PyArray3<f32>>, Bound<'py, PyArray2<f32>>)> {
-        let transform = &self.0;
-        let (size, depth_size) = (transform.size(), transform.depth_size());
-        let mut image_out = Array3::zeros((transform.channels(), size, size));
-        let mut depth_out = Array2::zeros((depth_size, depth_size));
-        let jitter = jitter.map(|(hue, saturation, value)| HsvShift { hue, saturation, value });
-        py.allow_threads(|| {
-            transform.apply(
-                image,
-                depth,
-                landmarks.as_ref(),
-                Draws { flip, jitter },
-                image_out.view_mut(),
-                depth_out.view_mut(),
-            )
-        })
-        .map_err(data_error)?;
-        Ok((image_out.into_pyarray(py), depth_out.into_pyarray(py)))
-    }
-}
-
 /// Probabilities and ranges of the augmentations.
 #[derive(FromPyObject)]
 struct Augment {
@@ -250,62 +188,248 @@ impl Augment {
     }
 }
 
-/// Loads one batch: row b, domain k holds sample `indices[b][k]` of `domains[k]`.
-#[pyfunction]
-#[pyo3(signature = (domains, indices, transform, augment, seed, epoch))]
-fn load_batch(
-    py: Python<'_>,
-    domains: Vec<PyRef<'_, PySamples>>,
-    indices: Vec<Vec<usize>>,
-    transform: &PyTransform,
-    augment: Option<Augment>,
-    seed: u64,
-    epoch: u64,
-) -> PyResult<(PyTensor, PyTensor, PyTensor)> {
-    let transform = &transform.0;
-    let (rows, columns) = (indices.len(), domains.len());
-    let mut items = Vec::with_capacity(rows * columns);
-    let mut labels = Vec::with_capacity(rows * columns);
-    for row in &indices {
-        if row.len() != columns {
-            return Err(PyValueError::new_err("a row of indices needs one index per domain"));
-        }
-        for (k, (domain, &index)) in domains.iter().zip(row).enumerate() {
-            let sample = domain.samples.get(index).ok_or_else(|| {
-                PyIndexError::new_err(format!("domain {k} has {} samples, not {index}", domain.samples.len()))
-            })?;
-            let key = Key { seed, epoch, domain: k as u64, sample: index as u64 };
-            items.push(Item {
-                image: domain.bytes(sample.image),
-                depth: sample.depth.map(|place| domain.bytes(place)),
-                landmarks: sample.landmarks.as_ref(),
-                draws: augment.as_ref().map_or_else(Draws::default, |a| a.draw(key)),
-            });
-            labels.push(sample.label);
-        }
-    }
-    let (b, k) = (rows as i64, columns as i64);
-    let (size, depth_size) = (transform.size() as i64, transform.depth_size() as i64);
-    let image_shape = [b, k, transform.channels() as i64, size, size];
-    let image = Tensor::f_empty(image_shape, (Kind::Float, Device::Cpu)).map_err(torch_error)?;
-    let depth_shape = [b, k, depth_size, depth_size];
-    let depth = Tensor::f_empty(depth_shape, (Kind::Float, Device::Cpu)).map_err(torch_error)?;
-    if !items.is_empty() {
-        // SAFETY: fresh, contiguous float32 tensors on the CPU, not empty, with no other reference.
-        let (images, depths) = unsafe {
-            (
-                std::slice::from_raw_parts_mut(image.data_ptr().cast::<f32>(), image.numel()),
-                std::slice::from_raw_parts_mut(depth.data_ptr().cast::<f32>(), depth.numel()),
-            )
+#[pyclass(name = "Transform", module = "anrl._anrl", frozen)]
+struct PyTransform {
+    transform: Transform,
+    /// Whether the output is float32, normalized; else the 8-bit levels.
+    float: bool,
+    shelf: Arc<Shelf>,
+}
+
+/// Samples that failed: row and domain in the batch, and why.
+type Failures = Vec<(usize, usize, String)>;
+
+#[pymethods]
+impl PyTransform {
+    #[new]
+    fn new(
+        image_size: usize,
+        depth_size: usize,
+        color: &str,
+        mean: Vec<f32>,
+        std: Vec<f32>,
+        consistent_hsv: bool,
+        crop_margin: Option<f64>,
+        output: &str,
+    ) -> PyResult<Self> {
+        let unknown = |name: &str, known: &str, found: &str| {
+            PyValueError::new_err(format!("{name} must be {known}, not '{found}'"))
         };
-        run(py, usize::MAX, || load(transform, &items, images, depths))?.map_err(|(at, error)| {
-            let domain = &domains[at % columns];
-            let key = &domain.keys[indices[at / columns][at % columns]];
-            data_error(error.of_sample(domain.pack.path(), key))
-        })?;
+        let color = match color {
+            "rgb_hsv" => Color::RgbHsv,
+            "rgb" => Color::Rgb,
+            "hsv" => Color::Hsv,
+            other => return Err(unknown("color", "'rgb_hsv', 'rgb' or 'hsv'", other)),
+        };
+        let float = match output {
+            "float32" => true,
+            "uint8" => false,
+            other => return Err(unknown("output", "'float32' or 'uint8'", other)),
+        };
+        let transform =
+            Transform::new(image_size, depth_size, color, (&mean, &std), consistent_hsv, crop_margin)
+                .map_err(|e| PyValueError::new_err(e.to_string()))?;
+        Ok(Self { transform, float, shelf: Arc::default() })
     }
-    let label = Tensor::f_from_slice(&labels).and_then(|t| t.f_view([b, k])).map_err(torch_error)?;
-    Ok((PyTensor(image), PyTensor(label), PyTensor(depth)))
+
+    /// One sample: image (channels, S, S) and depth (D, D) as numpy arrays.
+    fn apply<'py>(
+        &self,
+        py: Python<'py>,
+        image: &[u8],
+        depth: Option<&[u8]>,
+        landmarks: Option<Landmarks>,
+        flip: bool,
+        jitter: Option<(f64, f64, f64)>,
+    ) -> PyResult<(Bound<'py, PyUntypedArray>, Bound<'py, PyArray2<f32>>)> {
+        let jitter = jitter.map(|(hue, saturation, value)| HsvShift { hue, saturation, value });
+        let item = Item { image, depth, landmarks: landmarks.as_ref(), draws: Draws { flip, jitter } };
+        let (images, depths, failed) = self.load_items(py, &[item], 1)?;
+        if let Some((_, error)) = failed.into_iter().next() {
+            return Err(data_error(error));
+        }
+        let (size, depth_size) = (self.transform.size(), self.transform.depth_size());
+        let shape = [self.transform.channels(), size, size];
+        Ok((images.array(py, &shape, &self.shelf)?, depths.into_pyarray(py).reshape([depth_size; 2])?))
+    }
+
+    /// Loads one batch: row b, domain k holds sample `indices[b][k]` of `domains[k]`. Returns images
+    /// (B, K, channels, S, S), labels (B, K), depths (B, K, D, D), and the samples that failed.
+    #[pyo3(signature = (domains, indices, augment, seed, epoch, threads))]
+    fn load<'py>(
+        &self,
+        py: Python<'py>,
+        domains: Vec<PyRef<'py, PySamples>>,
+        indices: Vec<Vec<usize>>,
+        augment: Option<Augment>,
+        seed: u64,
+        epoch: u64,
+        threads: usize,
+    ) -> PyResult<(Bound<'py, PyUntypedArray>, Bound<'py, PyArray2<i64>>, Bound<'py, PyArray4<f32>>, Failures)>
+    {
+        let (rows, columns) = (indices.len(), domains.len());
+        let mut items = Vec::with_capacity(rows * columns);
+        let mut labels = Vec::with_capacity(rows * columns);
+        for row in &indices {
+            if row.len() != columns {
+                return Err(PyValueError::new_err("a row of indices needs one index per domain"));
+            }
+            for (k, (domain, &index)) in domains.iter().zip(row).enumerate() {
+                let sample = domain.samples.get(index).ok_or_else(|| {
+                    let count = domain.samples.len();
+                    PyIndexError::new_err(format!("domain {k} has {count} samples, not {index}"))
+                })?;
+                let key = Key { seed, epoch, domain: k as u64, sample: index as u64 };
+                items.push(Item {
+                    image: domain.bytes(sample.image),
+                    depth: sample.depth.map(|place| domain.bytes(place)),
+                    landmarks: sample.landmarks.as_ref(),
+                    draws: augment.as_ref().map_or_else(Draws::default, |a| a.draw(key)),
+                });
+                labels.push(sample.label);
+            }
+        }
+        let (images, depths, failed) = self.load_items(py, &items, threads)?;
+        let failures = failed
+            .into_iter()
+            .map(|(at, error)| {
+                let (row, k) = (at / columns, at % columns);
+                let key = &domains[k].keys[indices[row][k]];
+                (row, k, error.of_sample(domains[k].pack.path(), key).to_string())
+            })
+            .collect();
+        let (size, depth_size) = (self.transform.size(), self.transform.depth_size());
+        let shape = [rows, columns, self.transform.channels(), size, size];
+        Ok((
+            images.array(py, &shape, &self.shelf)?,
+            labels.into_pyarray(py).reshape([rows, columns])?,
+            depths.into_pyarray(py).reshape([rows, columns, depth_size, depth_size])?,
+            failures,
+        ))
+    }
+}
+
+impl PyTransform {
+    fn load_items(
+        &self,
+        py: Python<'_>,
+        items: &[Item<'_>],
+        threads: usize,
+    ) -> PyResult<(Memory, Vec<f32>, Vec<(usize, Error)>)> {
+        let transform = &self.transform;
+        let len = items.len() * transform.channels() * transform.size() * transform.size();
+        let mut images = self.shelf.take(self.float, len);
+        let mut depths = vec![0.0; items.len() * transform.depth_size() * transform.depth_size()];
+        let work = || match &mut images {
+            Memory::Float(images) => load(transform, items, images, &mut depths),
+            Memory::Bytes(images) => load(transform, items, images, &mut depths),
+        };
+        let failed = if items.len() == 1 { py.allow_threads(work) } else { run_on(py, threads, work)? };
+        Ok((images, depths, failed))
+    }
+}
+
+/// The images of a batch.
+enum Memory {
+    Float(Vec<f32>),
+    Bytes(Vec<u8>),
+}
+
+/// Memory of images that nobody holds any more, kept for the next batch: fresh pages cost more than filling
+/// them.
+#[derive(Default)]
+struct Shelf(Mutex<Vec<Memory>>);
+
+/// How much memory is kept: what a few batches in flight give back.
+const SHELF_ROOM: usize = 4;
+
+impl Shelf {
+    fn kept(&self) -> MutexGuard<'_, Vec<Memory>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self, float: bool, len: usize) -> Memory {
+        let mut kept = self.kept();
+        let fits = |memory: &Memory| match memory {
+            Memory::Float(values) => float && values.len() == len,
+            Memory::Bytes(values) => !float && values.len() == len,
+        };
+        match kept.iter().position(fits) {
+            Some(at) => kept.swap_remove(at),
+            None if float => Memory::Float(vec![0.0; len]),
+            None => Memory::Bytes(vec![0; len]),
+        }
+    }
+
+    fn give(&self, memory: Memory) {
+        let mut kept = self.kept();
+        if kept.len() == SHELF_ROOM {
+            kept.remove(0);
+        }
+        kept.push(memory);
+    }
+}
+
+/// Owns the memory of an array, and gives it back to its shelf when the last view of it is gone.
+#[pyclass(module = "anrl._anrl", frozen)]
+struct Lent {
+    memory: Option<Memory>,
+    shelf: Arc<Shelf>,
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if let Some(memory) = self.memory.take() {
+            self.shelf.give(memory);
+        }
+    }
+}
+
+impl Memory {
+    /// A writeable array over this memory, which returns to `shelf` with the array's end.
+    fn array<'py>(
+        self,
+        py: Python<'py>,
+        shape: &[usize],
+        shelf: &Arc<Shelf>,
+    ) -> PyResult<Bound<'py, PyUntypedArray>> {
+        /// # Safety
+        /// `values` are as many as `shape` says, and `owner` keeps them where they are, for the array alone.
+        unsafe fn over<'py, T: numpy::Element>(
+            values: *mut T,
+            shape: &[usize],
+            owner: Bound<'py, PyAny>,
+        ) -> Bound<'py, PyUntypedArray> {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let view = ArrayViewMutD::from_shape_ptr(shape, values);
+                PyArrayDyn::borrow_from_array(&view, owner).as_untyped().clone()
+            }
+        }
+        let mut memory = self;
+        let (len, values) = match &mut memory {
+            Memory::Float(values) => (values.len(), Pointer::Float(values.as_mut_ptr())),
+            Memory::Bytes(values) => (values.len(), Pointer::Bytes(values.as_mut_ptr())),
+        };
+        if len != shape.iter().product::<usize>() {
+            return Err(PyValueError::new_err(format!("{len} values are no array of shape {shape:?}")));
+        }
+        let owner = Bound::new(py, Lent { memory: Some(memory), shelf: shelf.clone() })?.into_any();
+        // SAFETY: the number was checked; the values lie on the heap, where moving the vector did not move them,
+        // and `owner` never touches them before it is dropped.
+        Ok(unsafe {
+            match values {
+                Pointer::Float(values) => over(values, shape, owner),
+                Pointer::Bytes(values) => over(values, shape, owner),
+            }
+        })
+    }
+}
+
+/// Where the values of a [`Memory`] begin.
+enum Pointer {
+    Float(*mut f32),
+    Bytes(*mut u8),
 }
 
 /// Decodes a JPEG or PNG file to an array of uint8: (H, W, 3), or (H, W, 1) if `gray`.
@@ -324,6 +448,5 @@ pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyPackWriter>()?;
     module.add_class::<PySamples>()?;
     module.add_class::<PyTransform>()?;
-    module.add_function(wrap_pyfunction!(load_batch, module)?)?;
     module.add_function(wrap_pyfunction!(decode, module)?)
 }

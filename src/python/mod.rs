@@ -10,12 +10,16 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3_tch::tch;
 
-/// Runs `work` without the GIL, on the thread pool if there are `values` enough to be worth it.
+/// Runs `work` without the GIL, on as many threads as torch uses if there are `values` enough to be worth it.
 fn run<R: Send>(py: Python<'_>, values: usize, work: impl FnOnce() -> R + Send) -> PyResult<R> {
     if values < crate::threads::PARALLEL_FROM {
         return Ok(py.allow_threads(work));
     }
-    let threads = usize::try_from(tch::get_num_threads()).unwrap_or(1);
+    run_on(py, usize::try_from(tch::get_num_threads()).unwrap_or(1), work)
+}
+
+/// Runs `work` without the GIL on so many threads.
+fn run_on<R: Send>(py: Python<'_>, threads: usize, work: impl FnOnce() -> R + Send) -> PyResult<R> {
     let pool = crate::threads::pool(threads)
         .map_err(|e| PyRuntimeError::new_err(format!("cannot start {threads} threads: {e}")))?;
     Ok(py.allow_threads(|| pool.install(work)))

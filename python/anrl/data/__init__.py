@@ -3,6 +3,7 @@
 Files go in through :func:`pack`; a :class:`Domain` is what is read back; :class:`DomainLoader` makes batches.
 """
 
+from anrl.data.dataset import LmdbDataset, Sample
 from anrl.data.domain import Domain
 from anrl.data.lists import Record, read_list
 from anrl.data.loader import Batch, DomainLoader, evaluation_batches
@@ -13,7 +14,9 @@ __all__ = [
     "Batch",
     "Domain",
     "DomainLoader",
+    "LmdbDataset",
     "Record",
+    "Sample",
     "Transform",
     "evaluation_batches",
     "pack",

@@ -1,102 +1,237 @@
 """Batches of several domains at once, decoded by Rust threads while the network computes."""
 
+import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from anrl import _anrl
+from anrl._anrl import DataError
 from anrl.data.ahead import run_ahead
 from anrl.data.domain import Domain
 from anrl.data.transform import Transform
-
-_PREFETCH = 2
-"""Batches that wait for the network. One thread suffices: Rust spreads each over all cores."""
 
 
 class Batch(NamedTuple):
     """B samples of each of K domains."""
 
     image: Tensor
-    """(B, K, channels, S, S), float32."""
+    """(B, K, channels, S, S), of the transform's output type."""
     label: Tensor
     """(B, K), 0 = bona fide, 1 = attack."""
     depth: Tensor
     """(B, K, D, D) in [0, 1], float32; zero for attacks."""
     index: Tensor  # type: ignore[assignment]  # hides tuple.index, which nobody needs here
     """(B, K): positions in the domains' records."""
+    keys: list[list[str]] | None = None
+    """The samples' keys in their packs, B lists of K, if asked for."""
 
 
 class DomainLoader:
-    """Endless shuffling of several domains, half bona fide and half attack in every domain of every batch.
+    """Batches that hold samples of every domain, in an order and with augmentations that can be repeated.
 
-    One epoch sees every sample of the longest class of all domains once; shorter ones start over. The order
-    and every augmentation depend only on (seed, epoch, domain, sample).
+    Iterating runs one epoch; the next starts with other draws, unless :meth:`set_epoch` says otherwise. Order
+    and augmentations depend only on the seed, the epoch, the domain and the sample: not on threads, ranks or
+    where the run was resumed. One Rust call makes a batch, without worker processes; errors come in order.
 
     Args:
         domains: The source domains.
-        batch_size: Samples of each domain in a batch; even.
+        batch_size: Samples of each domain in a batch.
         transform: How to read a sample, with its augmentations.
         seed: Decides order and augmentations.
+        balanced: Whether half of every domain's samples in every batch are bona fide and half attacks, and an
+            epoch sees every sample of the longest class once, shorter ones starting over. Otherwise an epoch
+            is as long as the longest domain, item i is sample i modulo a domain's length, and the items are
+            those of torch's DistributedSampler with the same seed.
+        shuffle: Whether to draw the order anew in every epoch.
+        rank: Which part of every batch this process takes.
+        world_size: How many processes share an epoch.
+        num_threads: Threads that decode; by default as many as torch uses.
+        prefetch: Batches that are made ahead. At most two more exist at a time.
+        drop_last: Whether to leave out a last, smaller batch (or the samples that do not fill all ranks).
+        on_error: "raise", or "skip" to warn and take the next sample of the same class instead.
+        pin_memory: Whether to copy batches to page-locked memory, where there is a GPU.
+        domain_major: Whether tensors are (K, B, …), each domain's samples next to each other, instead of
+            (B, K, …).
+        keys: Whether batches name their samples.
 
     Raises:
-        ValueError: ``batch_size`` is odd or not positive, or there are no domains.
+        ValueError: an argument is out of range, or there are no domains.
     """
 
     def __init__(
-        self, domains: Sequence[Domain], batch_size: int, transform: Transform, seed: int = 0
+        self,
+        domains: Sequence[Domain],
+        batch_size: int,
+        transform: Transform,
+        seed: int = 0,
+        *,
+        balanced: bool = True,
+        shuffle: bool = True,
+        rank: int = 0,
+        world_size: int = 1,
+        num_threads: int | None = None,
+        prefetch: int = 2,
+        drop_last: bool = False,
+        on_error: Literal["raise", "skip"] = "raise",
+        pin_memory: bool = False,
+        domain_major: bool = False,
+        keys: bool = False,
     ) -> None:
         """See the class."""
-        if batch_size < 2 or batch_size % 2:
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be positive, not {batch_size}")
+        if balanced and batch_size % 2:
             raise ValueError(f"batch_size must be even, for half bona fide and half attack; got {batch_size}")
         if not domains:
             raise ValueError("a loader needs at least one domain")
+        if not 0 <= rank < world_size:
+            raise ValueError(f"rank must be from 0 to world_size - 1 = {world_size - 1}, not {rank}")
+        if num_threads is not None and num_threads < 1:
+            raise ValueError(f"num_threads must be positive, not {num_threads}")
+        if prefetch < 0:
+            raise ValueError(f"prefetch must not be negative, but is {prefetch}")
+        if on_error not in ("raise", "skip"):
+            raise ValueError(f"on_error must be 'raise' or 'skip', not {on_error!r}")
         self.domains = list(domains)
         self.batch_size = batch_size
         self.transform = transform
         self.seed = seed
+        self.balanced = balanced
+        self.shuffle = shuffle
+        self.rank = rank
+        self.world_size = world_size
+        self.num_threads = num_threads
+        self.prefetch = prefetch
+        self.drop_last = drop_last
+        self.on_error = on_error
+        self.pin_memory = pin_memory
+        self.domain_major = domain_major
+        self.keys = keys
         self._classes = [[np.flatnonzero(d.labels == label) for label in (0, 1)] for d in self.domains]
+        # Samples that could not be read, by domain.
+        self._bad: list[set[int]] = [set() for _ in self.domains]
+        self._epoch = 0
+        self._step = 0
+        self._resume = False
 
     def __len__(self) -> int:
         """Batches in an epoch."""
-        longest = max(len(members) for classes in self._classes for members in classes)
-        return -(-longest // (self.batch_size // 2))
+        if self.balanced:
+            longest = max(len(members) for classes in self._classes for members in classes)
+            share = longest / (self.batch_size // 2 * self.world_size)
+        else:
+            share = self._items() / self.batch_size
+        return int(np.floor(share) if self.drop_last else np.ceil(share))
+
+    def __iter__(self) -> Iterator[Batch]:
+        """The batches of the current epoch, after :meth:`load_state_dict` those that are left of it."""
+        start = self._step if self._resume else 0
+        self._resume, self._step = False, start
+        for batch in self.epoch(self._epoch, start):
+            self._step += 1
+            yield batch
+        self._epoch, self._step = self._epoch + 1, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Decides which epoch the next iteration runs, from its first batch."""
+        self._epoch, self._step, self._resume = epoch, 0, False
+
+    def state_dict(self) -> dict[str, int]:
+        """Where the loader stands: the epoch, and how many of its batches were taken."""
+        return {"epoch": self._epoch, "step": self._step, "seed": self.seed, "length": len(self)}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Lets the next iteration go on from there, in no time and with any number of threads.
+
+        Raises:
+            ValueError: the state is that of a loader with another seed or length.
+        """
+        mine = self.state_dict()
+        for key in ("seed", "length"):
+            if state[key] != mine[key]:
+                raise ValueError(f"the state is of a loader with {key} {state[key]}, not {mine[key]}")
+        self._epoch, self._step, self._resume = state["epoch"], state["step"], True
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """The batches of one epoch, from batch ``start`` on."""
+        """The batches of one epoch, from batch ``start`` on; changes nothing in the loader."""
+        rows = self._balanced_rows(epoch) if self.balanced else self._rows(epoch)
+        chunks = [rows[at : at + self.batch_size] for at in range(0, len(rows), self.batch_size)]
+        if not self.balanced and self.drop_last:
+            chunks = chunks[: len(self)]
+        load = partial(self._load, [domain.samples for domain in self.domains], epoch)
+        yield from run_ahead(load, chunks[start:], threads=1, ahead=self.prefetch)
+
+    def _items(self) -> int:
+        """How many items of an unbalanced epoch each rank takes."""
+        share = max(len(domain) for domain in self.domains) / self.world_size
+        return int(np.floor(share) if self.drop_last else np.ceil(share))
+
+    def _rows(self, epoch: int) -> NDArray[np.int64]:
+        """This rank's items of an epoch: (items, K) positions in the domains."""
+        longest = max(len(domain) for domain in self.domains)
+        generator = torch.Generator().manual_seed(self.seed + epoch)
+        order = torch.randperm(longest, generator=generator).numpy() if self.shuffle else np.arange(longest)
+        # Short of items for all ranks, the first come again.
+        order = np.resize(order, self._items() * self.world_size)[self.rank :: self.world_size]
+        return np.stack([order % len(domain) for domain in self.domains], 1)
+
+    def _balanced_rows(self, epoch: int) -> NDArray[np.int64]:
+        """The same with as many bona fide samples as attacks: every batch has first these, then those."""
         half, steps = self.batch_size // 2, len(self)
         columns = []
         for k, classes in enumerate(self._classes):
             halves = []
             for label, members in enumerate(classes):
-                order = np.random.default_rng([self.seed, epoch, k, label]).permutation(members)
-                halves.append(np.resize(order, (steps, half)))
-            columns.append(np.concatenate(halves, 1))
-        indices = np.stack(columns, 2)
+                draw = np.random.default_rng([self.seed, epoch, k, label])
+                order = draw.permutation(members) if self.shuffle else members
+                everyone = np.resize(order, (steps, half * self.world_size))
+                halves.append(everyone[:, self.rank :: self.world_size])
+            columns.append(np.concatenate(halves, 1).ravel())
+        return np.stack(columns, 1)
 
-        samples = [domain.samples for domain in self.domains]
-        load = partial(_load, samples, self.transform, self.transform, self.seed, epoch)
-        yield from run_ahead(load, indices[start:], threads=1, ahead=_PREFETCH)
+    def _load(self, samples: list[Any], epoch: int, rows: NDArray[np.int64]) -> Batch:
+        threads = self.num_threads or torch.get_num_threads()
+        rows = rows.copy()
+        while True:
+            image, label, depth, failures = self.transform.core.load(
+                samples, rows.tolist(), self.transform, self.seed, epoch, threads
+            )
+            if failures and self.on_error == "raise":
+                raise DataError(failures[0][2])
+            if not failures:
+                break
+            for row, k, reason in failures:
+                rows[row, k] = self._next(k, int(rows[row, k]))
+                warnings.warn(f"{reason}; the next sample of its class takes its place", stacklevel=2)
+        tensors = (torch.from_numpy(array) for array in (image, label, depth, rows))
+        if self.domain_major:
+            tensors = (tensor.transpose(0, 1) for tensor in tensors)
+        if self.pin_memory and torch.cuda.is_available():
+            tensors = (tensor.pin_memory() for tensor in tensors)
+        batch = Batch(*tensors)  # type: ignore[arg-type]  # four of them
+        if not self.keys:
+            return batch
+        keys = [[d.records[i].path for d, i in zip(self.domains, row, strict=True)] for row in rows]
+        return batch._replace(keys=keys)
+
+    def _next(self, k: int, index: int) -> int:
+        """The sample after a bad one in its class."""
+        domain = self.domains[k]
+        members = self._classes[k][domain.labels[index]]
+        self._bad[k].add(index)
+        for candidate in np.roll(members, -1 - np.searchsorted(members, index)).tolist():
+            if candidate not in self._bad[k]:
+                return int(candidate)
+        raise DataError(f"{domain.path}: no sample of the class of {domain.records[index].path} can be read")
 
 
 def evaluation_batches(domain: Domain, batch_size: int, transform: Transform) -> Iterator[Batch]:
     """Every sample of a domain once, in order, without augmentation; K is 1."""
-    chunks = np.array_split(np.arange(len(domain))[:, None], -(-len(domain) // batch_size))
-    load = partial(_load, [domain.samples], transform, None, 0, 0)
-    yield from run_ahead(load, chunks, threads=1, ahead=_PREFETCH)
-
-
-def _load(
-    samples: list[_anrl.Samples],
-    transform: Transform,
-    augment: Transform | None,
-    seed: int,
-    epoch: int,
-    rows: NDArray[np.int64],
-) -> Batch:
-    image, label, depth = _anrl.load_batch(samples, rows.tolist(), transform.core, augment, seed, epoch)
-    return Batch(image, label, depth, torch.from_numpy(rows))
+    plain = replace(transform, flip=0.0, jitter=0.0)
+    return DomainLoader([domain], batch_size, plain, balanced=False, shuffle=False).epoch(0)
