@@ -213,7 +213,7 @@ def test_memory_is_used_again_only_when_nobody_holds_it(domains, output):
 def break_samples(domain, folder, keys):
     """A copy of a pack in which some samples end early."""
     folder.mkdir()
-    store, broken = _anrl.Pack(str(domain.path)), _anrl.PackWriter(str(folder), 1 << 24)
+    store, broken = _anrl.Pack(str(domain.path)), _anrl.PackWriter(str(folder))
     for key, _ in store.keys():
         content = store.get(key)
         broken.put(key, content[:-40] if key in keys else content)

@@ -1,12 +1,17 @@
 """Lists, packs and domains: ours, the official layout, and everything that can be wrong with them."""
 
 import pickle
+from dataclasses import replace
 
 import lmdb
+import numpy as np
 import pytest
+from PIL import Image
 
-from anrl import DataError
-from anrl.data import Domain, pack, read_list
+from anrl import DataError, _anrl
+from anrl.data import Domain, Records, Transform, pack, read_list, read_samples, verify
+from anrl.data.pack import INDEX_KEY
+from anrl.plots import plot_samples
 from images import encode, photograph, write_domain
 
 
@@ -189,5 +194,186 @@ def test_packs_that_are_none_are_named(domain, tmp_path):
 
 def test_a_list_of_another_pack_is_named(domain, tmp_path):
     (tmp_path / "other.txt").write_text("0_0_0.jpg 0\nelsewhere.jpg 1\n")
-    with pytest.raises(DataError, match="has no key 'elsewhere.jpg'"):
+    with pytest.raises(DataError, match="key 'elsewhere.jpg': is not in the pack; does the list belong"):
         Domain.open(domain.path, [tmp_path / "other.txt"])
+
+
+def test_records_are_columns_that_read_like_a_list(domain, tmp_path):
+    plain = read_list(tmp_path / "data/list.txt")
+    plain[3] = replace(plain[3], landmarks=tuple(float(v) for v in range(10)), subject="Zoë")
+    records = Records.of(plain)
+    assert records == plain and records[-1] == plain[-1] and records[3:5] == plain[3:5]
+    chosen = records.select(np.array([5, 3]))
+    assert list(chosen) == [plain[5], plain[3]] and chosen.labels.tolist() == [plain[5].label, plain[3].label]
+    assert Records.of(chosen) is chosen and records != plain[:-1]
+    with pytest.raises(IndexError):
+        records[16]
+
+
+def rewrite(path, change):
+    """Changes entries of a pack: ``change`` gets (key, value) and returns a value, or None to drop it."""
+    with lmdb.open(str(path), map_size=1 << 24) as env, env.begin(write=True) as txn:
+        for key, value in list(txn.cursor()):
+            new = change(key.decode(), value)
+            txn.delete(key) if new is None else txn.put(key, new)
+
+
+def test_verify_finds_all_kinds_of_damage(domain, tmp_path):
+    assert verify(domain.path) == []
+    listed = verify(domain.path, [tmp_path / "data/list.txt"])
+    assert listed == []
+    seen = []
+    verify(domain.path, progress=lambda done, total: seen.append((done, total)))
+    assert seen[-1] == (16, 16)
+    other = encode(photograph(24, 24, seed=77), "JPEG")
+    rewrite(
+        domain.path,
+        lambda key, value: {"0_0_0.jpg": None, "0_0_1.jpg": other, "1_0_0_depth.png": value[:-9]}.get(
+            key, value
+        ),
+    )
+    problems = verify(domain.path)
+    assert [problem.split(":")[0] for problem in problems] == ["0_0_0.jpg", "0_0_1.jpg", "1_0_0_depth.png"]
+    assert "missing" in problems[0] and "checksum" in problems[1] and "checksum" in problems[2]
+    rewrite(domain.path, lambda key, value: value[:-9] if key == "1_0_1_depth.png" else value)
+    with lmdb.open(str(domain.path), map_size=1 << 24) as env, env.begin(write=True) as txn:
+        txn.put(b"stray.jpg", other)
+        txn.delete(INDEX_KEY.encode())
+    (tmp_path / "rest.txt").write_text("# path label depth\n0_0_1.jpg 0 1_0_1_depth.png\n0_1_0.jpg 1 -\n")
+    problems = verify(domain.path, [tmp_path / "rest.txt"])
+    assert "stray.jpg: is in the pack but in no list" in problems
+    assert any("1_0_1_depth.png: not a whole PNG" in problem for problem in problems)
+
+
+def test_a_damaged_index_is_named(domain):
+    for change, message in [
+        (lambda value: value[:100], "index is damaged"),
+        (lambda value: b"{}", "index"),
+        (lambda value: value.replace(b'"version":"2"', b'"version":"9"'), "version 9 and this anrl reads 2"),
+    ]:
+        before = _anrl.Pack(str(domain.path)).get(INDEX_KEY)
+        rewrite(domain.path, lambda key, value, change=change: change(value) if key == INDEX_KEY else value)
+        with pytest.raises(DataError, match=message):
+            Domain.open(domain.path)
+        rewrite(domain.path, lambda key, value, before=before: before if key == INDEX_KEY else value)
+
+
+@pytest.mark.parametrize("codec", ["png", "raw", "jpeg", None])
+def test_resized_packs_hold_what_the_transform_would_make(tmp_path, codec):
+    file = write_domain(tmp_path / "data", size=50)
+    records = read_list(file)
+    pack(tmp_path / "baked", records, root=file.parent, image_size=32, codec=codec)
+    baked = Domain.open(tmp_path / "baked")
+    assert baked.records == records and verify(baked.path) == []
+    transform = Transform(image_size=32, color="rgb", output="uint8")
+    store = _anrl.Pack(str(baked.path))
+    for record in records:
+        depth = record.depth and (file.parent / record.depth).read_bytes()
+        image, small = transform((file.parent / record.path).read_bytes(), depth, label=record.label)
+        stored = store.get(record.path)
+        again, small_again = transform(stored, record.depth and store.get(record.depth), label=record.label)
+        if codec in ("png", "raw"):
+            assert (image == again).all() and (small - small_again).abs().max() <= 0.5 / 255 + 1e-6
+        else:
+            # JPEG of quality 95, of noisy images.
+            assert (image.float() - again.float()).abs().mean() < 4
+        assert stored.startswith({"png": b"\x89PNG", "raw": b"ANRLRAW1"}.get(codec, b"\xff\xd8"))
+
+
+def test_raw_packs_are_read_as_gray_and_colour_and_damage_is_named(tmp_path):
+    file = write_domain(tmp_path / "data")
+    pack(tmp_path / "raw", read_list(file), root=file.parent, codec="raw")
+    store = _anrl.Pack(str(tmp_path / "raw"))
+    image, depth = store.get("0_0_0.jpg"), store.get("0_0_0_depth.png")
+    for stored, name in ((image, "0_0_0.jpg"), (depth, "0_0_0_depth.png")):
+        for gray in (False, True) if stored is depth else (False,):
+            expected = _anrl.decode((file.parent / name).read_bytes(), gray)
+            np.testing.assert_array_equal(_anrl.decode(stored, gray), expected)
+    assert _anrl.decode(image, True).shape == (24, 24, 1)
+    for end in (0, 8, 15, 19, 20, len(image) - 1):
+        with pytest.raises(DataError):
+            _anrl.decode(image[:end])
+    for at in range(8, 20):
+        with pytest.raises(DataError, match="not a whole raw image"):
+            _anrl.decode(image[:at] + bytes([image[at] ^ 0x55]) + image[at + 1 :])
+
+
+def test_bad_arguments_of_pack_are_named(tmp_path):
+    records = read_list(write_domain(tmp_path / "data"))
+    with pytest.raises(ValueError, match="codec must be"):
+        pack(tmp_path / "x", records, root=tmp_path / "data", codec="webp")
+    with pytest.raises(ValueError, match="image_size"):
+        pack(tmp_path / "x", records, root=tmp_path / "data", image_size=30)
+    marked = [replace(record, landmarks=(1.0,) * 10) for record in records]
+    with pytest.raises(ValueError, match="landmarks cannot be resized"):
+        pack(tmp_path / "x", marked, root=tmp_path / "data", image_size=32)
+    assert not (tmp_path / "x").exists()
+
+
+def test_keys_in_any_order_and_growing_packs(tmp_path):
+    writer = _anrl.PackWriter(str(tmp_path))
+    rng = np.random.default_rng(0)
+    content = {f"{rng.integers(1 << 30)}.bin": rng.bytes(5_000_000) for _ in range(130)}
+    for key, value in content.items():
+        writer.put(key, value)
+    writer.finish()
+    store = _anrl.Pack(str(tmp_path))
+    assert [key for key, _ in store.keys()] == sorted(content)
+    assert all(store.get(key) == value for key, value in content.items())
+
+
+def test_a_failed_overwrite_keeps_what_was_there(domain, tmp_path, monkeypatch):
+    records = read_list(tmp_path / "data/list.txt")
+    before = (domain.path / "data.mdb").read_bytes()
+    (tmp_path / "data" / records[-1].path).write_bytes(b"broken")
+    with pytest.raises(DataError):
+        pack(domain.path, records, root=tmp_path / "data", overwrite=True)
+    assert (domain.path / "data.mdb").read_bytes() == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["data", "tiny.lmdb"]
+
+
+def test_csv_files_in_the_form_of_bobs_protocols(tmp_path):
+    file = tmp_path / "train.csv"
+    file.write_text("filename,subject,attack_type,camera\na/1.png,7,,x\nb/2.png,8,print,y\n")
+    live, attack = read_samples(file, depth_rule="{folder}/{stem}_d.png")
+    assert (live.path, live.label, live.subject, live.attack) == ("a/1.png", 0, "7", "")
+    assert (live.depth, live.video) == ("a/1_d.png", "a")
+    assert (attack.label, attack.attack, attack.depth) == (1, "print", None)
+    file.write_text("filename,label,video\na/1.png,1,v1\n")
+    assert (read_samples(file)[0].label, read_samples(file)[0].video) == (1, "v1")
+    for text, message in [
+        ("name,label\nx,1\n", "must name filename"),
+        ("filename,label\nx,3\n", "line 2: label must be 0"),
+        ("filename,attack_type\n", "no samples"),
+    ]:
+        file.write_text(text)
+        with pytest.raises(DataError, match=f"train.csv.*{message}"):
+            read_samples(file)
+
+
+def test_folders_say_what_their_images_are(tmp_path):
+    for name in ["live/s1/1.jpg", "live/s1/1_depth.png", "Spoof/replay/s1/2.png", "print/3.JPG"]:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    found = {r.path: r for r in read_samples(tmp_path, depth_rule="{folder}/{stem}_depth.png")}
+    assert set(found) == {"live/s1/1.jpg", "Spoof/replay/s1/2.png", "print/3.JPG"}
+    assert found["live/s1/1.jpg"].depth == "live/s1/1_depth.png" and found["live/s1/1.jpg"].label == 0
+    assert found["Spoof/replay/s1/2.png"].attack == "replay" and found["print/3.JPG"].attack == "print"
+    assert found["Spoof/replay/s1/2.png"].video == "Spoof/replay/s1"
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/4.png").write_bytes(b"")
+    with pytest.raises(DataError, match="other/4.png: cannot tell what it is.*bonafide"):
+        read_samples(tmp_path)
+    (tmp_path / "nothing").mkdir()
+    with pytest.raises(DataError, match="no JPEG or PNG"):
+        read_samples(tmp_path / "nothing")
+
+
+def test_a_picture_of_samples(domain, tmp_path):
+    figure = plot_samples(domain, count=3)
+    labels = [axes.get_ylabel() for axes in figure.axes if axes.get_ylabel()]
+    assert labels == ["attack\nprint", "attack\nreplay", "bona fide"]
+    assert sum(len(axes.images) for axes in figure.axes) == 9
+    figure.savefig(tmp_path / "samples.png")
+    with Image.open(tmp_path / "samples.png") as image:
+        assert image.size[0] > 100

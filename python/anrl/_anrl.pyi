@@ -1,5 +1,5 @@
 from collections.abc import Sequence
-from typing import Any, final
+from typing import Any, TypeAlias, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +9,7 @@ from anrl.data import Transform as TransformOptions
 
 __all__ = [
     "MAX_KEY",
+    "RAW_MAGIC",
     "AdaptiveNorm",
     "DataError",
     "Pack",
@@ -28,6 +29,10 @@ __all__ = [
 ]
 
 MAX_KEY: int
+RAW_MAGIC: bytes
+
+# Bytes, ends, codes: anrl.data.records.Texts.
+_Texts: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int32]]
 
 class DataError(Exception): ...
 
@@ -74,7 +79,7 @@ class Pack:
 
 @final
 class PackWriter:
-    def __new__(cls, path: str, map_size: int) -> PackWriter: ...
+    def __new__(cls, path: str) -> PackWriter: ...
     def put(self, key: str, value: bytes) -> None: ...
     def finish(self) -> None: ...
 
@@ -83,12 +88,14 @@ class Samples:
     def __new__(
         cls,
         pack: Pack,
-        keys: list[str],
-        depth_keys: list[str | None],
-        labels: list[int],
-        landmarks: list[list[float] | None],
+        paths: _Texts,
+        depths: _Texts,
+        labels: NDArray[np.uint8],
+        landmarks: NDArray[np.float32],
+        rows: NDArray[np.int64],
     ) -> Samples: ...
     def __len__(self) -> int: ...
+    def check(self) -> None: ...
 
 @final
 class Transform:

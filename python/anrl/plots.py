@@ -6,6 +6,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from anrl import _anrl
+from anrl.data import Domain
 from anrl.metrics import Scores, auc
 
 
@@ -75,4 +77,33 @@ def plot_tsne(
                 )
         axes.set(title=method, xticks=[], yticks=[])
     panels[0][-1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small")
+    return figure
+
+
+def plot_samples(domain: Domain, count: int = 8) -> Figure:
+    """Shows samples of a domain: a row for bona fide ones and for each attack species.
+
+    Args:
+        domain: The samples.
+        count: How many of each kind at most, evenly spread over the domain.
+
+    Raises:
+        DataError: an image cannot be read.
+    """
+    kinds: dict[str, list[str]] = {}
+    for record in domain.records:
+        kind = f"attack\n{record.attack}".strip() if record.label else "bona fide"
+        kinds.setdefault(kind, []).append(record.path)
+    store = _anrl.Pack(str(domain.path))
+    figure = Figure(figsize=(1.2 * count + 1, 1.3 * len(kinds) + 0.4), layout="constrained")
+    figure.suptitle(domain.name)
+    rows = figure.subplots(len(kinds), count, squeeze=False)
+    for axes, (kind, keys) in zip(rows, sorted(kinds.items()), strict=True):
+        shown = [keys[i] for i in np.unique(np.linspace(0, len(keys) - 1, count).round().astype(int))]
+        for place in axes:
+            place.set(xticks=[], yticks=[])
+            place.set_frame_on(False)
+        for place, key in zip(axes, shown, strict=False):
+            place.imshow(_anrl.decode(store.get(key) or b""))
+        axes[0].set_ylabel(kind, fontsize="small")
     return figure

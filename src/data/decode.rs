@@ -39,6 +39,10 @@ impl Pixels {
     }
 }
 
+/// How an image stored without compression begins: then width, height and channels (1 or 3) as little-endian
+/// 32-bit numbers, then the pixels.
+pub const RAW_MAGIC: &[u8; 8] = b"ANRLRAW1";
+
 /// Images above this many pixels a side are refused.
 const MAX_SIDE: usize = 1 << 14;
 
@@ -49,6 +53,9 @@ const MAX_SIDE: usize = 1 << 14;
 pub fn decode(bytes: &[u8], pixels: Pixels) -> Result<Image, DataError> {
     if bytes.is_empty() {
         return Err(DataError::Image("the image has no bytes".into()));
+    }
+    if bytes.starts_with(RAW_MAGIC) {
+        return decode_raw(bytes, pixels);
     }
     let decoder = if bytes.starts_with(&[0xff, 0xd8]) {
         decode_jpeg
@@ -61,6 +68,28 @@ pub fn decode(bytes: &[u8], pixels: Pixels) -> Result<Image, DataError> {
     let (image, orientation) = std::panic::catch_unwind(|| decoder(bytes, pixels))
         .unwrap_or_else(|_| Err(DataError::Image("damaged: the decoder gave up on it".into())))?;
     Ok(exif::upright(image, orientation))
+}
+
+fn decode_raw(bytes: &[u8], pixels: Pixels) -> Result<Image, DataError> {
+    let damaged = || DataError::Image("not a whole raw image; pack it again".into());
+    let (header, data) = bytes.split_at_checked(RAW_MAGIC.len() + 12).ok_or_else(damaged)?;
+    let mut numbers = header[RAW_MAGIC.len()..].chunks_exact(4);
+    let mut number = || {
+        let bytes = numbers.next().and_then(|bytes| <[u8; 4]>::try_from(bytes).ok());
+        bytes.map_or(0, |bytes| u32::from_le_bytes(bytes) as usize)
+    };
+    let (width, height, channels) = (number(), number(), number());
+    let sides = 1..=MAX_SIDE;
+    if !sides.contains(&width) || !sides.contains(&height) || data.len() != width * height * channels {
+        return Err(damaged());
+    }
+    let data = match (channels, pixels) {
+        (3, Pixels::Rgb) | (1, Pixels::Gray) => data.to_vec(),
+        (1, Pixels::Rgb) => data.iter().flat_map(|&v| [v, v, v]).collect(),
+        (3, Pixels::Gray) => data.chunks_exact(3).map(luma).collect(),
+        _ => return Err(damaged()),
+    };
+    Ok(Image { width, height, channels: pixels.channels(), data })
 }
 
 fn decode_jpeg(bytes: &[u8], pixels: Pixels) -> Result<(Image, u16), DataError> {

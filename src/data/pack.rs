@@ -256,23 +256,33 @@ pub struct PackWriter {
     environment: Environment,
     path: PathBuf,
     uncommitted: usize,
+    /// Bytes that the map has, and about how many of them are used.
+    map: usize,
+    used: usize,
+    last_key: Vec<u8>,
 }
 
 /// Values written in one transaction: bounds its memory.
 const COMMIT_EVERY: usize = 64 << 20;
 
+/// Size of the map at first. It is address space, not memory, and grows.
+const FIRST_MAP: usize = 1 << 30;
+
+const PAGE: usize = 4096;
+
 impl PackWriter {
-    /// Creates a pack in the existing, empty folder `path` that can grow to `map_size` bytes.
+    /// Creates a pack in the existing, empty folder `path`. Keys that come in order are packed most densely.
     ///
     /// # Errors
     /// [`DataError::Pack`] if the folder cannot be written.
-    pub fn create(path: &Path, map_size: usize) -> Result<Self, DataError> {
+    pub fn create(path: &Path) -> Result<Self, DataError> {
         let failed = |reason: String| DataError::pack(path, reason);
         // No lock: nobody else knows the folder yet.
         let flags = lmdb::MDB_NOLOCK | lmdb::MDB_NOTLS;
-        let environment = Environment::open(path, map_size, flags).map_err(failed)?;
-        let transaction = Some(environment.begin(0).map_err(failed)?);
-        Ok(Self { transaction, environment, path: path.to_owned(), uncommitted: 0 })
+        let map = FIRST_MAP;
+        let environment = Environment::open(path, map, flags).map_err(failed)?;
+        let (path, last_key) = (path.to_owned(), Vec::new());
+        Ok(Self { transaction: None, environment, path, uncommitted: 0, map, used: 0, last_key })
     }
 
     /// Adds an entry.
@@ -286,9 +296,23 @@ impl PackWriter {
             let reason = format!("{} bytes long; LMDB takes 1 to {MAX_KEY}", key.len());
             return Err(failed(&self.path, &reason));
         }
+        // A value takes whole pages, and every entry space in the tree.
+        self.used += bytes.len() + 3 * PAGE;
+        if self.used > self.map / 2 {
+            self.commit()?;
+            self.map = self.map.max(self.used) * 2;
+            // SAFETY: the environment is open and has no open transaction.
+            check(unsafe { lmdb::mdb_env_set_mapsize(self.environment.0, self.map) })
+                .map_err(|reason| failed(&self.path, &reason))?;
+        }
         if self.uncommitted > COMMIT_EVERY {
             self.commit()?;
         }
+        let in_order = key > self.last_key.as_slice();
+        if in_order {
+            self.last_key = key.to_vec();
+        }
+        let flags = if in_order { lmdb::MDB_APPEND } else { lmdb::MDB_NOOVERWRITE };
         let transaction = match &self.transaction {
             Some(open) => open,
             None => {
@@ -298,15 +322,8 @@ impl PackWriter {
         };
         let (mut key, mut data) = (value(key), value(bytes));
         // SAFETY: a live write transaction; LMDB copies key and data before it returns.
-        let code = unsafe {
-            lmdb::mdb_put(
-                transaction.txn,
-                transaction.dbi,
-                &raw mut key,
-                &raw mut data,
-                lmdb::MDB_NOOVERWRITE,
-            )
-        };
+        let code =
+            unsafe { lmdb::mdb_put(transaction.txn, transaction.dbi, &raw mut key, &raw mut data, flags) };
         if code == lmdb::MDB_KEYEXIST {
             return Err(failed(&self.path, "is there twice"));
         }
@@ -342,7 +359,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let folder = tempfile::tempdir().expect("folder");
-        let mut writer = PackWriter::create(folder.path(), 1 << 24).expect("create");
+        let mut writer = PackWriter::create(folder.path()).expect("create");
         let large: Vec<u8> = (0..100_000).map(|i| i as u8).collect();
         writer.put(b"b", &large).expect("put");
         writer.put(b"a", b"small").expect("put");
@@ -363,7 +380,7 @@ mod tests {
     #[test]
     fn damaged_and_foreign_files_are_errors() {
         let folder = tempfile::tempdir().expect("folder");
-        let mut writer = PackWriter::create(folder.path(), 1 << 24).expect("create");
+        let mut writer = PackWriter::create(folder.path()).expect("create");
         writer.put(b"a", &[1; 50_000]).expect("put");
         writer.finish().expect("finish");
         let file = folder.path().join("data.mdb");

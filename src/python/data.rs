@@ -4,7 +4,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ndarray::ArrayViewMutD;
-use numpy::{IntoPyArray, PyArray2, PyArray3, PyArray4, PyArrayDyn, PyArrayMethods, PyUntypedArray};
+use numpy::{
+    IntoPyArray, PyArray1, PyArray2, PyArray3, PyArray4, PyArrayDyn, PyArrayMethods, PyUntypedArray,
+    PyUntypedArrayMethods,
+};
 use pyo3::create_exception;
 use pyo3::exceptions::{PyException, PyIndexError, PyValueError};
 use pyo3::prelude::*;
@@ -13,7 +16,7 @@ use pyo3::types::{PyBytes, PyModule};
 use super::run_on;
 use crate::data::batch::{Item, load};
 use crate::data::color::HsvShift;
-use crate::data::decode::{Pixels, decode as decode_image};
+use crate::data::decode::{Pixels, RAW_MAGIC, decode as decode_image};
 use crate::data::pack::{Pack, PackWriter};
 use crate::data::random::{Key, Operation};
 use crate::data::transform::{Color, Draws, Landmarks, Transform};
@@ -67,8 +70,8 @@ fn finished() -> PyErr {
 #[pymethods]
 impl PyPackWriter {
     #[new]
-    fn new(path: PathBuf, map_size: usize) -> PyResult<Self> {
-        PackWriter::create(&path, map_size).map(|w| Self(Mutex::new(Some(w)))).map_err(data_error)
+    fn new(path: PathBuf) -> PyResult<Self> {
+        PackWriter::create(&path).map(|w| Self(Mutex::new(Some(w)))).map_err(data_error)
     }
 
     fn put(&self, py: Python<'_>, key: &str, value: &[u8]) -> PyResult<()> {
@@ -84,44 +87,92 @@ impl PyPackWriter {
     }
 }
 
-/// Where a value lies in the memory map of a pack.
-#[derive(Clone, Copy)]
-struct Place {
-    start: *const u8,
-    length: usize,
+/// Many strings in numpy arrays: their bytes, where each ends, and which of them each row has.
+struct Texts {
+    blob: Py<PyArray1<u8>>,
+    ends: Py<PyArray1<i64>>,
+    codes: Py<PyArray1<i32>>,
 }
 
-// SAFETY: a place in a read-only map, which any thread may read while the pack is open.
-unsafe impl Send for Place {}
-// SAFETY: as above.
-unsafe impl Sync for Place {}
-
-impl Place {
-    fn of(bytes: &[u8]) -> Self {
-        Self { start: bytes.as_ptr(), length: bytes.len() }
+impl Texts {
+    fn get(&self, py: Python<'_>, row: usize) -> PyResult<String> {
+        let damaged = || PyValueError::new_err("the index of the pack is damaged: pack the files again");
+        let (blob, ends, codes) = (
+            self.blob.bind(py).try_readonly()?,
+            self.ends.bind(py).try_readonly()?,
+            self.codes.bind(py).try_readonly()?,
+        );
+        let code =
+            codes.as_slice()?.get(row).and_then(|&code| usize::try_from(code).ok()).ok_or_else(damaged)?;
+        let ends = ends.as_slice()?;
+        let end = |code: usize| ends.get(code).and_then(|&end| usize::try_from(end).ok());
+        let start = if code == 0 { Some(0) } else { end(code - 1) };
+        let bytes = start.zip(end(code)).and_then(|(start, end)| blob.as_slice().ok()?.get(start..end));
+        Ok(String::from_utf8_lossy(bytes.ok_or_else(damaged)?).into_owned())
     }
 }
 
-struct Sample {
-    image: Place,
-    depth: Option<Place>,
+type TextArrays = (Py<PyArray1<u8>>, Py<PyArray1<i64>>, Py<PyArray1<i32>>);
+
+impl From<TextArrays> for Texts {
+    fn from((blob, ends, codes): TextArrays) -> Self {
+        Self { blob, ends, codes }
+    }
+}
+
+/// The samples of one domain: rows of the columns of an index. Their bytes are looked up when they are wanted.
+#[pyclass(name = "Samples", module = "anrl._anrl", frozen)]
+struct PySamples {
+    pack: Arc<Pack>,
+    paths: Texts,
+    depths: Texts,
+    labels: Py<PyArray1<u8>>,
+    landmarks: Py<PyArray2<f32>>,
+    rows: Py<PyArray1<i64>>,
+}
+
+/// One sample as it lies in the pack.
+struct Sample<'a> {
+    key: String,
+    image: Result<&'a [u8], Error>,
+    depth: Option<&'a [u8]>,
     label: i64,
     landmarks: Option<Landmarks>,
 }
 
-/// The samples of one domain: places in the map, found once.
-#[pyclass(name = "Samples", module = "anrl._anrl", frozen)]
-struct PySamples {
-    samples: Vec<Sample>,
-    keys: Vec<String>,
-    // Keeps the map open.
-    pack: Arc<Pack>,
-}
-
 impl PySamples {
-    fn bytes(&self, place: Place) -> &[u8] {
-        // SAFETY: a slice of the map of `self.pack`, which stays open as long as `self`.
-        unsafe { std::slice::from_raw_parts(place.start, place.length) }
+    fn len(&self, py: Python<'_>) -> usize {
+        self.rows.bind(py).len()
+    }
+
+    fn bytes(&self, key: &str) -> Result<&[u8], Error> {
+        let missing = || Error::Image("is not in the pack; does the list belong to it?".into());
+        self.pack.get(key.as_bytes())?.ok_or_else(missing)
+    }
+
+    fn sample(&self, py: Python<'_>, index: usize) -> PyResult<Sample<'_>> {
+        let row = self.rows.bind(py).try_readonly()?.as_slice()?.get(index).copied();
+        let row = row.and_then(|row| usize::try_from(row).ok()).ok_or_else(|| {
+            PyIndexError::new_err(format!("a domain has {} samples, not {index}", self.len(py)))
+        })?;
+        let label = self.labels.bind(py).try_readonly()?.as_slice()?.get(row).copied().unwrap_or_default();
+        let (key, depth_key) = (self.paths.get(py, row)?, self.depths.get(py, row)?);
+        let landmarks = self.landmarks.bind(py).try_readonly()?;
+        let landmarks = landmarks
+            .as_slice()?
+            .chunks_exact(10)
+            .nth(row)
+            .and_then(|marks| Landmarks::try_from(marks).ok())
+            .filter(|marks| !marks[0].is_nan());
+        let image = self.bytes(&key);
+        let (image, depth) = match image {
+            Ok(image) if !depth_key.is_empty() => match self.bytes(&depth_key) {
+                Ok(depth) => (Ok(image), Some(depth)),
+                Err(error) => (Err(Error::Image(format!("depth map '{depth_key}': {error}"))), None),
+            },
+            image => (image, None),
+        };
+        Ok(Sample { key, image, depth, label: i64::from(label), landmarks })
     }
 }
 
@@ -129,39 +180,27 @@ impl PySamples {
 impl PySamples {
     #[new]
     fn new(
-        py: Python<'_>,
         pack: &PyPack,
-        keys: Vec<String>,
-        depth_keys: Vec<Option<String>>,
-        labels: Vec<i64>,
-        landmarks: Vec<Option<Landmarks>>,
-    ) -> PyResult<Self> {
-        if [depth_keys.len(), labels.len(), landmarks.len()] != [keys.len(); 3] {
-            return Err(PyValueError::new_err("keys, depth_keys, labels and landmarks differ in length"));
-        }
-        let pack = pack.0.clone();
-        let find = |key: &str| {
-            let missing =
-                || Error::pack(pack.path(), format!("has no key '{key}'; does the list belong to it?"));
-            pack.get(key.as_bytes())?.map(Place::of).ok_or_else(missing)
-        };
-        let columns = keys.iter().zip(&depth_keys).zip(labels.into_iter().zip(landmarks));
-        let samples = py
-            .allow_threads(|| {
-                columns
-                    .map(|((key, depth_key), (label, landmarks))| {
-                        let image = find(key)?;
-                        let depth = depth_key.as_deref().map(find).transpose()?;
-                        Ok(Sample { image, depth, label, landmarks })
-                    })
-                    .collect::<Result<Vec<_>, Error>>()
-            })
-            .map_err(data_error)?;
-        Ok(Self { samples, keys, pack })
+        paths: TextArrays,
+        depths: TextArrays,
+        labels: Py<PyArray1<u8>>,
+        landmarks: Py<PyArray2<f32>>,
+        rows: Py<PyArray1<i64>>,
+    ) -> Self {
+        Self { pack: pack.0.clone(), paths: paths.into(), depths: depths.into(), labels, landmarks, rows }
     }
 
-    fn __len__(&self) -> usize {
-        self.samples.len()
+    fn __len__(&self, py: Python<'_>) -> usize {
+        self.len(py)
+    }
+
+    /// Looks every sample up, so that a missing one is reported now.
+    fn check(&self, py: Python<'_>) -> PyResult<()> {
+        for index in 0..self.len(py) {
+            let sample = self.sample(py, index)?;
+            sample.image.map_err(|error| data_error(error.of_sample(self.pack.path(), &sample.key)))?;
+        }
+        Ok(())
     }
 }
 
@@ -268,34 +307,39 @@ impl PyTransform {
     ) -> PyResult<(Bound<'py, PyUntypedArray>, Bound<'py, PyArray2<i64>>, Bound<'py, PyArray4<f32>>, Failures)>
     {
         let (rows, columns) = (indices.len(), domains.len());
-        let mut items = Vec::with_capacity(rows * columns);
-        let mut labels = Vec::with_capacity(rows * columns);
+        let mut samples = Vec::with_capacity(rows * columns);
         for row in &indices {
             if row.len() != columns {
                 return Err(PyValueError::new_err("a row of indices needs one index per domain"));
             }
-            for (k, (domain, &index)) in domains.iter().zip(row).enumerate() {
-                let sample = domain.samples.get(index).ok_or_else(|| {
-                    let count = domain.samples.len();
-                    PyIndexError::new_err(format!("domain {k} has {count} samples, not {index}"))
-                })?;
-                let key = Key { seed, epoch, domain: k as u64, sample: index as u64 };
-                items.push(Item {
-                    image: domain.bytes(sample.image),
-                    depth: sample.depth.map(|place| domain.bytes(place)),
-                    landmarks: sample.landmarks.as_ref(),
-                    draws: augment.as_ref().map_or_else(Draws::default, |a| a.draw(key)),
-                });
-                labels.push(sample.label);
+            for (domain, &index) in domains.iter().zip(row) {
+                samples.push(domain.sample(py, index)?);
             }
         }
+        let labels: Vec<i64> = samples.iter().map(|sample| sample.label).collect();
+        let draws = |at: usize| {
+            let (domain, sample) = ((at % columns) as u64, indices[at / columns][at % columns] as u64);
+            let key = Key { seed, epoch, domain, sample };
+            augment.as_ref().map_or_else(Draws::default, |augment| augment.draw(key))
+        };
+        let items: Vec<Item<'_>> = samples
+            .iter()
+            .enumerate()
+            .map(|(at, sample)| Item {
+                // No bytes are no image: that fails too, and gets the better reason below.
+                image: sample.image.as_ref().copied().unwrap_or_default(),
+                depth: sample.depth,
+                landmarks: sample.landmarks.as_ref(),
+                draws: draws(at),
+            })
+            .collect();
         let (images, depths, failed) = self.load_items(py, &items, threads)?;
         let failures = failed
             .into_iter()
             .map(|(at, error)| {
-                let (row, k) = (at / columns, at % columns);
-                let key = &domains[k].keys[indices[row][k]];
-                (row, k, error.of_sample(domains[k].pack.path(), key).to_string())
+                let (sample, pack) = (&samples[at], &domains[at % columns].pack);
+                let error = sample.image.as_ref().err().cloned().unwrap_or(error);
+                (at / columns, at % columns, error.of_sample(pack.path(), &sample.key).to_string())
             })
             .collect();
         let (size, depth_size) = (self.transform.size(), self.transform.depth_size());
@@ -444,6 +488,7 @@ fn decode<'py>(py: Python<'py>, image: &[u8], gray: bool) -> PyResult<Bound<'py,
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("DataError", module.py().get_type::<DataError>())?;
     module.add("MAX_KEY", pack::MAX_KEY)?;
+    module.add("RAW_MAGIC", PyBytes::new(module.py(), RAW_MAGIC))?;
     module.add_class::<PyPack>()?;
     module.add_class::<PyPackWriter>()?;
     module.add_class::<PySamples>()?;

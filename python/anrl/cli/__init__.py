@@ -1,6 +1,7 @@
-"""The command line: ``anrl synth | pack | inspect | train | eval | demo``.
+"""The command line: ``anrl synth | pack | verify | inspect | train | eval | demo``.
 
-Exit codes: 0 done, 2 a user error (the message names the culprit and the remedy), 130 stopped by Ctrl-C.
+Exit codes: 0 done, 1 damage found (``verify``), 2 a user error (the message names the culprit and the
+remedy), 130 stopped by Ctrl-C.
 """
 
 import sys
@@ -22,6 +23,7 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("synth")(data.synth)
 app.command("pack")(data.pack)
+app.command("verify")(data.verify)
 app.command("inspect")(data.inspect)
 app.command("train")(training.train)
 app.command("eval")(training.evaluate)

@@ -1,17 +1,19 @@
-"""``anrl synth``, ``anrl pack`` and ``anrl inspect``."""
+"""``anrl synth``, ``anrl pack``, ``anrl verify`` and ``anrl inspect``."""
 
 from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 from rich.table import Table
 
 from anrl import _anrl
 from anrl.cli.console import console, progress_bar
-from anrl.data import Domain, read_list
+from anrl.data import Domain, read_samples
 from anrl.data import pack as write_pack
-from anrl.data.pack import INDEX_KEY
+from anrl.data import verify as find_damage
+from anrl.data.pack import INDEX_KEY, Codec
+from anrl.plots import plot_samples
 from anrl.synth import demo_faces, read_faces, synthesize
 from anrl.synth.build import LIST_NAME
 
@@ -24,6 +26,9 @@ Columns = Annotated[
 DepthRule = Annotated[
     str | None,
     typer.Option(help="Where the depth map of a live image lies, for example '{folder}/{stem}_depth.jpg'."),
+]
+Lists = Annotated[
+    list[Path] | None, typer.Option("--list", help="List files, for a pack of the official layout.")
 ]
 
 
@@ -55,7 +60,13 @@ def synth(
 
 def pack(
     out: Annotated[Path, typer.Argument(help="Pack to create.")],
-    lists: Annotated[list[Path], typer.Argument(help="List files: one 'path label …' a line.")],
+    sources: Annotated[
+        list[Path],
+        typer.Argument(
+            help="List files ('path label …' a line), CSV files (filename, subject, attack_type), or folders "
+            "whose subfolders are called live, real, …, attack, spoof, print, …"
+        ),
+    ],
     root: Annotated[
         Path | None,
         typer.Option(help="Folder that paths are relative to; by default that of the first list."),
@@ -63,24 +74,64 @@ def pack(
     name: Annotated[str | None, typer.Option(help="Name of the domain; by default that of the pack.")] = None,
     columns: Columns = None,
     depth_rule: DepthRule = None,
+    resize: Annotated[
+        int | None, typer.Option(help="Store images of so many pixels a side; saves time in every epoch.")
+    ] = None,
+    depth_size: Annotated[
+        int | None, typer.Option(help="Store depth maps of this side; by default an eighth of --resize.")
+    ] = None,
+    codec: Annotated[
+        str | None, typer.Option(help="Store images anew as jpeg, png or raw (no decoding in training).")
+    ] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Threads; by default one for every core.")] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace an existing pack.")] = False,
 ) -> None:
     """Pack image files into one LMDB file, with an index of labels, subjects, videos and attacks."""
-    records = [r for file in lists for r in read_list(file, columns=_split(columns), depth_rule=depth_rule)]
-    with progress_bar("packing") as report:
-        write_pack(
-            out, records, root=root or lists[0].parent, name=name, overwrite=overwrite, progress=report
-        )
+    records = [r for s in sources for r in read_samples(s, columns=_split(columns), depth_rule=depth_rule)]
+    first = sources[0] if sources[0].is_dir() else sources[0].parent
+    try:
+        with progress_bar("packing") as report:
+            write_pack(
+                out,
+                records,
+                root=root or first,
+                name=name,
+                image_size=resize,
+                depth_size=depth_size,
+                codec=cast(Codec | None, codec),
+                jobs=jobs,
+                overwrite=overwrite,
+                progress=report,
+            )
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
     console.print(f"{out}: {len(records)} samples")
+
+
+def verify(
+    path: Annotated[Path, typer.Argument(help="Pack to check.")],
+    lists: Lists = None,
+    columns: Columns = None,
+    depth_rule: DepthRule = None,
+) -> None:
+    """Read all of a pack: its structure, checksums, and every image to its last byte."""
+    with progress_bar("verifying") as report:
+        problems = find_damage(
+            path, lists or (), columns=_split(columns), depth_rule=depth_rule, progress=report
+        )
+    for problem in problems:
+        console.print(f"[red]{problem}[/red]")
+    if problems:
+        raise typer.Exit(1)
+    console.print(f"{path}: whole")
 
 
 def inspect(
     path: Annotated[Path, typer.Argument(help="Pack to describe.")],
-    lists: Annotated[
-        list[Path] | None, typer.Option("--list", help="List files, for a pack of the official layout.")
-    ] = None,
+    lists: Lists = None,
     columns: Columns = None,
     depth_rule: DepthRule = None,
+    preview: Annotated[Path | None, typer.Option(help="PNG to write, with samples of every kind.")] = None,
 ) -> None:
     """Describe a pack: samples, subjects, videos and attacks, sizes."""
     store = _anrl.Pack(str(path))
@@ -110,3 +161,6 @@ def inspect(
     seen = ", ".join(f"{w} x {h} ({n} of {sizes.total()} looked at)" for (h, w), n in sizes.most_common(3))
     table.add_row("image size", seen)
     console.print(table)
+    if preview is not None:
+        plot_samples(domain).savefig(preview, dpi=120)
+        console.print(f"samples: {preview}")

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from anrl import _anrl
 from anrl._anrl import DataError
 from anrl.data.lists import Record, read_list
-from anrl.data.pack import INDEX_KEY, check_classes, decode_index
+from anrl.data.pack import INDEX_KEY, check_classes
+from anrl.data.records import Records, decode_index
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,8 @@ class Domain:
     """The pack."""
     name: str
     """The domain's name."""
-    records: Sequence[Record] = field(repr=False)
-    """The samples."""
+    records: Records = field(repr=False)
+    """The samples: a sequence of :class:`anrl.data.Record`."""
 
     @classmethod
     def open(
@@ -58,9 +59,10 @@ class Domain:
         index = store.get(INDEX_KEY)
         stored_name = path.name
         if lists:
-            records = [r for file in lists for r in read_list(file, columns=columns, depth_rule=depth_rule)]
+            found = [r for file in lists for r in read_list(file, columns=columns, depth_rule=depth_rule)]
+            records = Records.of(found)
         elif index is not None:
-            stored_name, records = decode_index(index, str(path))
+            stored_name, records, _ = decode_index(index, str(path))
         else:
             raise DataError(
                 f"{path}: a pack without an index (of the official layout, perhaps); "
@@ -68,7 +70,8 @@ class Domain:
             )
         check_classes(records, str(path))
         domain = cls(path, name or stored_name, records)
-        domain.samples  # noqa: B018  # finds every sample now, so that a missing one is reported here
+        if lists:
+            domain.samples.check()
         return domain
 
     def __len__(self) -> int:
@@ -82,22 +85,27 @@ class Domain:
     @cached_property
     def samples(self) -> _anrl.Samples:
         """The samples for the Rust loader: places in the memory map."""
+        records = self.records
         return _anrl.Samples(
             _anrl.Pack(str(self.path)),
-            [r.path for r in self.records],
-            [r.depth for r in self.records],
-            [r.label for r in self.records],
-            [list(r.landmarks) if r.landmarks else None for r in self.records],
+            records.texts["path"],
+            records.texts["depth"],
+            records.label,
+            records.landmarks,
+            records.rows,
         )
 
     @cached_property
     def labels(self) -> NDArray[np.int64]:
         """(N,): 0 = bona fide, 1 = attack."""
-        return np.array([r.label for r in self.records], dtype=np.int64)
+        return self.records.labels
 
     def select(self, keep: Callable[[Record], bool]) -> "Domain":
         """The samples for which ``keep`` is true."""
-        return Domain(self.path, self.name, [r for r in self.records if keep(r)])
+        return self._part(np.array([keep(r) for r in self.records], bool))
+
+    def _part(self, kept: NDArray[np.bool_]) -> "Domain":
+        return Domain(self.path, self.name, self.records.select(self.records.rows[kept]))
 
     def hold_out(self, fraction: float, seed: int) -> tuple["Domain", "Domain"]:
         """Splits into a part to train on and a part to validate on, with no subject in both.
@@ -111,19 +119,15 @@ class Domain:
         Raises:
             DataError: one of the parts would lack a class.
         """
-        groups = sorted({_group(r) for r in self.records})
+        groups, group = np.unique([r.subject or r.video for r in self.records], return_inverse=True)
         order = np.random.default_rng(seed).permutation(len(groups))
         count = min(max(1, round(fraction * len(groups))), len(groups) - 1)
-        held = {groups[i] for i in order[:count]}
-        parts = self.select(lambda r: _group(r) not in held), self.select(lambda r: _group(r) in held)
+        held = np.isin(group, order[:count])
+        parts = self._part(~held), self._part(held)
         for part, purpose in zip(parts, ("training", "validation"), strict=True):
-            if {r.label for r in part.records} != {0, 1}:
+            if set(part.labels.tolist()) != {0, 1}:
                 raise DataError(
                     f"{self.path}: holding out {count} of {len(groups)} subjects leaves the {purpose} part "
                     "without samples of both classes; change the held-out fraction or the seed"
                 )
         return parts
-
-
-def _group(record: Record) -> str:
-    return record.subject or record.video

@@ -1,12 +1,13 @@
-"""List files: one sample a line, columns separated by white space.
+"""What samples there are: list files, CSV files, folders.
 
-Without a header the columns are the official code's: path, label and, if there are at least 16, the five
-landmarks x1 y1 … x5 y5 in columns 7 to 16. A first line ``# path label …`` names other columns, from
-:data:`COLUMNS`; ``_`` skips one.
+A list file has one sample a line, with columns separated by white space. Without a header the columns are
+those of the official code: path, label and, if there are at least 16, the five landmarks x1 y1 … x5 y5 in
+columns 7 to 16. A first line ``# path label …`` names other columns, from :data:`COLUMNS`; ``_`` skips one.
 """
 
+import csv
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from anrl._anrl import DataError
@@ -14,6 +15,15 @@ from anrl._anrl import DataError
 COLUMNS = ("path", "label", "depth", "subject", "video", "attack", "landmarks", "_")
 
 _LABELS = {"0": 0, "1": 1}
+
+_CSV_COLUMNS = ("filename", "subject", "attack_type", "label", "depth", "video")
+
+# How data sets call the folders of their classes, in lower case without - and _.
+_FOLDERS = {
+    0: ("live", "real", "bonafide", "genuine", "client"),
+    1: ("attack", "attacks", "spoof", "fake", "imposter", "impostor", "print", "replay", "mask"),
+}
+_IMAGES = (".jpg", ".jpeg", ".png")
 
 
 @dataclass(frozen=True)
@@ -76,6 +86,106 @@ def read_list(
     if not records:
         raise DataError(f"{file}: the list has no samples")
     return records
+
+
+def read_csv(file: str | Path, *, depth_rule: str | None = None) -> list[Record]:
+    """Reads a CSV file with a header, in the form of bob's protocols.
+
+    Columns: ``filename``, and any of ``subject``, ``attack_type`` (empty for bona fide samples), ``label``
+    (instead of ``attack_type``), ``depth``, ``video``. Others are left alone.
+
+    Args:
+        file: The CSV file.
+        depth_rule: As of :func:`read_list`.
+
+    Raises:
+        DataError: the file is missing, empty or malformed; the message names file and line.
+    """
+    records = []
+    try:
+        with open(file, newline="") as stream:
+            reader = csv.DictReader(stream)
+            names = [name for name in reader.fieldnames or () if name in _CSV_COLUMNS]
+            if "filename" not in names or not {"attack_type", "label"} & set(names):
+                raise DataError(
+                    f"{file}: the header must name filename, and attack_type or label, of "
+                    f"{', '.join(_CSV_COLUMNS)}; it has {', '.join(reader.fieldnames or ['nothing'])}"
+                )
+            for row in reader:
+                values = {name: (row[name] or "").strip() for name in names}
+                attack = values.get("attack_type", "")
+                label = values.get("label") or ("1" if attack else "0")
+                columns = {"path": values["filename"], "label": label, "attack": attack}
+                columns |= {name: values.get(name, "") for name in ("depth", "subject", "video")}
+                try:
+                    records.append(_parse([v or "-" for v in columns.values()], list(columns), depth_rule))
+                except (ValueError, IndexError, KeyError) as error:
+                    raise DataError(f"{file}, line {reader.line_num}: {error}") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{file}: cannot be read as CSV: {error}") from None
+    if not records:
+        raise DataError(f"{file}: there are no samples")
+    return records
+
+
+def read_folder(folder: str | Path, *, depth_rule: str | None = None) -> list[Record]:
+    """Finds the images (JPEG, PNG) in a folder tree whose folders say what they are.
+
+    A folder called live, real, bonafide, genuine or client has bona fide samples; one called attack, spoof,
+    fake, imposter, print, replay or mask has attacks, and the folder below it, if there is one above the
+    images', names the species. The video is the folder that an image lies in.
+
+    Args:
+        folder: The tree; paths are relative to it.
+        depth_rule: As of :func:`read_list`; the maps it names are not taken for samples.
+
+    Raises:
+        DataError: there are no images, or one lies in no such folder, or in folders of both classes.
+    """
+    folder = Path(folder)
+    images = sorted(p.relative_to(folder) for p in folder.rglob("*") if p.suffix.lower() in _IMAGES)
+    records, depths = [], set()
+    for path in images:
+        known = [name.lower().replace("-", "").replace("_", "") for name in path.parts[:-1]]
+        places = {label: [i for i, part in enumerate(known) if part in _FOLDERS[label]] for label in (0, 1)}
+        if bool(places[0]) == bool(places[1]):
+            raise DataError(
+                f"{folder / path}: cannot tell what it is; one of the folders above it must be called "
+                f"{', '.join(_FOLDERS[0])} (bona fide), or {', '.join(_FOLDERS[1])} (attack)"
+            )
+        label = 1 if places[1] else 0
+        attack = "-"
+        if label:
+            first = places[1][0]
+            general = known[first] not in ("print", "replay", "mask")
+            attack = path.parts[first + 1] if general and len(known) > first + 1 else path.parts[first]
+        values = [path.as_posix(), str(label), attack, path.parent.as_posix()]
+        record = _parse(values, ["path", "label", "attack", "video"], depth_rule)
+        if record.depth and (folder / record.depth).is_file():
+            depths.add(record.depth)
+        elif record.depth:
+            record = replace(record, depth=None)
+        records.append(record)
+    records = [record for record in records if record.path not in depths]
+    if not records:
+        raise DataError(f"{folder}: there are no JPEG or PNG images in it")
+    return records
+
+
+def read_samples(
+    source: str | Path, *, columns: Sequence[str] | None = None, depth_rule: str | None = None
+) -> list[Record]:
+    """Reads a folder tree, a ``.csv`` file, or else a list file; see the functions for each.
+
+    Raises:
+        DataError: as they do.
+    """
+    source = Path(source)
+    if source.is_dir():
+        return read_folder(source, depth_rule=depth_rule)
+    if source.suffix.lower() == ".csv":
+        return read_csv(source, depth_rule=depth_rule)
+    return read_list(source, columns=columns, depth_rule=depth_rule)
 
 
 def _parse(fields: list[str], columns: Sequence[str] | None, depth_rule: str | None) -> Record:

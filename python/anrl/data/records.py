@@ -1,0 +1,160 @@
+"""Many samples' records, column by column: a million take little memory and no time to open."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields
+from typing import NamedTuple, overload
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+from numpy.typing import NDArray
+
+from anrl._anrl import DataError
+from anrl.data.lists import Record
+
+INDEX_VERSION = 2
+
+_TEXTS = ("path", "depth", "subject", "video", "attack")
+
+
+class Texts(NamedTuple):
+    """Many strings: their bytes one after the other, and which of the strings each row has."""
+
+    blob: NDArray[np.uint8]
+    """UTF-8, without separators."""
+    ends: NDArray[np.int64]
+    """Where each string ends in ``blob``."""
+    codes: NDArray[np.int32]
+    """For each row the string's number."""
+
+    @classmethod
+    def of(cls, values: Sequence[str]) -> "Texts":
+        """Stores equal strings once."""
+        numbers: dict[str, int] = {}
+        codes = np.array([numbers.setdefault(value, len(numbers)) for value in values], np.int32)
+        encoded = [value.encode() for value in numbers]
+        ends = np.cumsum([len(value) for value in encoded], dtype=np.int64)
+        return cls(np.frombuffer(b"".join(encoded), np.uint8), ends, codes)
+
+    def at(self, row: int) -> str:
+        """The string of a row."""
+        code = int(self.codes[row])
+        start = int(self.ends[code - 1]) if code else 0
+        return self.blob[start : self.ends[code]].tobytes().decode()
+
+
+class Contents(NamedTuple):
+    """What a pack knows of its samples' bytes, to find damage; each (N,)."""
+
+    size: NDArray[np.int64]
+    """Bytes of the image."""
+    checksum: NDArray[np.uint32]
+    """CRC-32 of the image."""
+    depth_checksum: NDArray[np.uint32]
+    """CRC-32 of the depth map, zero where there is none."""
+
+
+class Records(Sequence[Record]):
+    """A sequence of :class:`anrl.data.Record`, each made when it is asked for."""
+
+    def __init__(
+        self,
+        texts: dict[str, Texts],
+        label: NDArray[np.uint8],
+        landmarks: NDArray[np.float32],
+        rows: NDArray[np.int64],
+    ) -> None:
+        """``rows`` are those of the columns that belong to the sequence; no landmarks are NaN, or no rows."""
+        self.texts, self.label, self.landmarks, self.rows = texts, label, landmarks, rows
+
+    @classmethod
+    def of(cls, records: Iterable[Record]) -> "Records":
+        """The same samples."""
+        if isinstance(records, Records):
+            return records
+        records = list(records)
+        texts = {name: Texts.of([getattr(r, name) or "" for r in records]) for name in _TEXTS}
+        label = np.array([r.label for r in records], np.uint8)
+        marks = [r.landmarks or (np.nan,) * 10 for r in records]
+        landmarks = np.array(marks if any(r.landmarks for r in records) else [], np.float32).reshape(-1, 10)
+        return cls(texts, label, landmarks, np.arange(len(records)))
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """(N,): 0 = bona fide, 1 = attack."""
+        return self.label[self.rows].astype(np.int64)
+
+    def __len__(self) -> int:
+        """The number of samples."""
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, index: int) -> Record: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Records": ...
+    def __getitem__(self, index: int | slice) -> "Record | Records":
+        """One sample, or some."""
+        if isinstance(index, slice):
+            return self.select(self.rows[index])
+        row = int(self.rows[index])
+        path, depth, subject, video, attack = (self.texts[name].at(row) for name in _TEXTS)
+        marks = tuple(self.landmarks[row].tolist()) if len(self.landmarks) else (np.nan,)
+        landmarks = None if np.isnan(marks[0]) else marks
+        return Record(path, int(self.label[row]), depth or None, subject, video, attack, landmarks)
+
+    def __iter__(self) -> Iterator[Record]:
+        """All samples in order."""
+        return (self[i] for i in range(len(self)))
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the samples are the same."""
+        if not isinstance(other, Sequence):
+            return NotImplemented
+        return len(self) == len(other) and all(a == b for a, b in zip(self, other, strict=True))
+
+    __hash__ = None  # type: ignore[assignment]  # like a list
+
+    def select(self, rows: NDArray[np.int64]) -> "Records":
+        """The samples in these rows of the columns."""
+        return Records(self.texts, self.label, self.landmarks, rows)
+
+    def encode(self, name: str, contents: Contents) -> bytes:
+        """The index of a pack: safetensors."""
+        compact = Records.of(list(self)) if len(self.rows) != len(self.label) else self
+        columns: dict[str, NDArray[np.generic]] = {"label": compact.label, "landmarks": compact.landmarks}
+        columns |= contents._asdict()
+        for text, parts in compact.texts.items():
+            columns |= {f"{text}.{part}": values for part, values in parts._asdict().items()}
+        return safetensors.numpy.save(columns, {"version": str(INDEX_VERSION), "name": name})
+
+
+def decode_index(index: bytes, where: str) -> tuple[str, Records, Contents]:
+    """The inverse of :meth:`Records.encode`: the domain's name, its samples, what is known of their bytes.
+
+    Raises:
+        DataError: the index is of another version or damaged.
+    """
+    try:
+        length = int.from_bytes(index[:8], "little")
+        metadata = json.loads(index[8 : 8 + length]).get("__metadata__", {})
+        version = metadata.get("version")
+        if version != str(INDEX_VERSION):
+            raise DataError(
+                f"{where}: its index has version {version or 1} and this anrl reads {INDEX_VERSION}; "
+                "pack the files again"
+            )
+        columns = safetensors.numpy.load(index)
+        texts = {name: Texts(*(columns[f"{name}.{part}"] for part in Texts._fields)) for name in _TEXTS}
+        label = columns["label"]
+        contents = Contents(*(columns[name] for name in Contents._fields))
+        lengths = {len(column) for column in (label, *contents, *(text.codes for text in texts.values()))}
+        if len(lengths) != 1:
+            raise ValueError("columns differ in length")
+        records = Records(texts, label, columns["landmarks"], np.arange(len(label)))
+        return metadata["name"], records, contents
+    except (KeyError, ValueError, TypeError, safetensors.SafetensorError) as error:
+        raise DataError(f"{where}: its index is damaged ({error!r}); pack the files again") from None
+
+
+assert set(_TEXTS) | {"label", "landmarks"} == {field.name for field in fields(Record)}
