@@ -29,7 +29,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from anrl import _anrl
-from anrl.data import Domain, DomainLoader, Transform, pack, read_list
+from anrl.data import Domain, DomainLoader, Record, Records, Transform, pack, read_list
+from anrl.data.pack import INDEX_KEY
+from anrl.data.records import Contents
 
 IMAGES, SIZE, BATCH, ROUNDS = 512, 256, 16, 5
 
@@ -152,12 +154,42 @@ def decoders(domain: Domain) -> dict[str, Callable[[], None]]:
     return found
 
 
+def million() -> None:
+    """Prints how long a pack of a million samples takes to open, and how much memory."""
+    count, live = 1_000_000, "person_{0:04d}/clip_{1:06d}/frame_{2:08d}"
+    names = [live.format(i // 1000, i // 100, i) for i in range(count)]
+    records = [
+        Record(f"{n}.jpg", i % 2, None if i % 2 else f"{n}_depth.jpg", n[:11], n[:23])
+        for i, n in enumerate(names)
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        writer = _anrl.PackWriter(folder)
+        nothing = np.zeros(count, np.uint32)
+        contents = Contents(nothing.astype(np.int64), nothing, nothing)
+        for key in sorted(key for r in records for key in (r.path, r.depth) if key):
+            writer.put(key, b"x")
+        writer.put(INDEX_KEY, Records.of(records).encode("million", contents))
+        writer.finish()
+        before, start = memory(), time.perf_counter()
+        domain = Domain.open(folder)
+        seconds, used = time.perf_counter() - start, memory() - before
+        print(f"a pack of {len(domain):,} samples opens in {seconds:.2f} s and takes {used:.0f} MB")
+
+
+def memory() -> float:
+    """MB that this process holds."""
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmRSS")) / 1000
+
+
 def main() -> None:
     """Prints the table and writes it as CSV."""
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         domain = Domain.open(write_pack(Path(folder)))
+        raw = Path(folder) / "raw.lmdb"
+        pack(raw, domain.records, root=folder, image_size=SIZE, codec="raw")
         dataset = Peer(domain.path, domain)
         calls = {
             "peer, main process": peer_epoch(dataset, 0),
@@ -165,6 +197,8 @@ def main() -> None:
             "ours, 1 thread": our_epoch(domain, 1),
             "ours, 2 threads": our_epoch(domain, 2),
             "ours, 1 thread, uint8": our_epoch(domain, 1, output="uint8"),
+            "ours, 1 thread, raw pack": our_epoch(Domain.open(raw), 1),
+            "ours, 1 thread, raw pack, uint8": our_epoch(Domain.open(raw), 1, output="uint8"),
         }
         calls |= decoders(domain)
         times: dict[str, list[float]] = {name: [] for name in calls}
@@ -187,6 +221,7 @@ def main() -> None:
         }
         for name, value in seconds.items()
     ]
+    million()
     table = Table(title=f"{SIZE} x {SIZE} pixels, batches of {BATCH}")
     for column in rows[0]:
         table.add_column(column, justify="right" if column else "left")

@@ -83,8 +83,9 @@ def stop_after(steps):
 
 @pytest.mark.parametrize("stop", [3, 5])
 def test_interrupted_and_resumed_equals_uninterrupted(packs, tmp_path, stop):
-    whole = train(load_config(settings(packs, tmp_path / "whole"))).parent
-    config = load_config(settings(packs, tmp_path / "parts"))
+    options = {"optimizer": {"lr": 3e-3, "ema": 0.9}}
+    whole = train(load_config(settings(packs, tmp_path / "whole", **options))).parent
+    config = load_config(settings(packs, tmp_path / "parts", **options))
     with pytest.raises(Interrupted, match=rf"stopped at step {stop} of .*last.safetensors"):
         train(config, stop_after(stop))
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -101,11 +102,35 @@ def test_interrupted_and_resumed_equals_uninterrupted(packs, tmp_path, stop):
         {"model": {"width": 0.05, "norm": "batch"}, "meta": {"enabled": False}},
         {"model": {"width": 0.05, "norm": "instance"}, "loss": {"inter_domain": 0, "inter_class": 0}},
         {"model": {"width": 0.05, "gate": "dual"}, "meta": {"first_order": True, "train_domains": 1}},
+        {"optimizer": {"lr": 3e-3, "ema": 0.9}},
     ],
 )
 def test_variants_train(packs, tmp_path, changes):
     best = train(load_config(settings(packs, tmp_path / "run", epochs=1, **changes)))
     assert best.exists()
+
+
+def test_eight_bit_images_train_the_same_network(packs, tmp_path):
+    found = []
+    for output in ("float32", "uint8"):
+        transform = {"image_size": 16, "output": output}
+        best = train(load_config(settings(packs, tmp_path / output, epochs=1, transform=transform)))
+        found.append(Checkpoint.read(best).tensors)
+    assert all(torch.equal(value, found[1][key]) for key, value in found[0].items())
+
+
+def test_the_average_of_the_weights_is_what_is_judged(packs, tmp_path):
+    options = {"epochs": 1, "optimizer": {"lr": 3e-3, "ema": 0.8}}
+    best = train(load_config(settings(packs, tmp_path / "run", **options)))
+    checkpoint = Checkpoint.read(best)
+    average, last = checkpoint.part("average"), checkpoint.part("model")
+    assert any(not torch.equal(average[key], last[key]) for key in last)
+    used = checkpoint.model().state_dict()
+    assert all(torch.equal(used[key], average[key]) for key in used)
+    plain = Checkpoint.read(train(load_config(settings(packs, tmp_path / "plain", epochs=1))))
+    assert all(torch.equal(last[key], value) for key, value in plain.part("model").items())
+    with pytest.raises(ConfigError, match="optimizer.ema"):
+        load_config(settings(packs, tmp_path / "x", optimizer={"ema": 1.0}))
 
 
 def test_command_line_from_config_to_scores(packs, tmp_path):

@@ -49,7 +49,7 @@ def score_domain(
     scores, features, done = [], [], 0
     with torch.inference_mode():
         for batch in evaluation_batches(domain, _BATCH, transform):
-            output = model(batch.image[:, 0].to(device))
+            output = model(transform.normalize(batch.image[:, 0].to(device)))
             scores.append(output.logits.double().softmax(1)[:, 1].cpu().numpy())
             features.append(output.features.mean((2, 3)).float().cpu().numpy())
             done += len(scores[-1])

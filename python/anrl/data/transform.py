@@ -90,7 +90,12 @@ class Transform:
         )
 
     def normalize(self, levels: Tensor) -> Tensor:
-        """The float32 image of 8-bit levels, on any device: what ``output="float32"`` gives, to the bit."""
+        """The float32 image of 8-bit levels, on any device: what ``output="float32"`` gives, to the bit.
+
+        Images that are float32 already stay as they are.
+        """
+        if levels.is_floating_point():
+            return levels
         mean, std, full = np.float32(self.mean), np.float32(self.std), np.float32(255)
         return (levels.float() - float(mean * full)) * float(1 / (std * full))
 

@@ -42,9 +42,12 @@ def save_checkpoint(
     progress: Progress,
     calibration: nn.Module,
     optimizer: Optimizer,
+    average: nn.Module | None = None,
 ) -> None:
     """Writes a checkpoint beside ``path`` and renames it, so that ``path`` is whole at any time."""
     tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
+    if average is not None:
+        tensors |= {f"average.{k}": v for k, v in average.state_dict().items()}
     tensors |= {f"calibration.{k}": v for k, v in calibration.state_dict().items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{k}": torch.as_tensor(v) for k, v in state.items()}
@@ -96,9 +99,9 @@ class Checkpoint:
         return {k.removeprefix(start): v for k, v in self.tensors.items() if k.startswith(start)}
 
     def model(self) -> ANRLNet:
-        """The network with the stored weights, in evaluation mode."""
+        """The network with the stored weights (their average, if there is one), in evaluation mode."""
         model = build_model(self.config)
-        self.load_into(model, "model")
+        self.load_into(model, "average" if self.part("average") else "model")
         return model.eval()
 
     def load_into(self, module: nn.Module, prefix: str) -> None:

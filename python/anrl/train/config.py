@@ -82,6 +82,8 @@ class OptimizerConfig:
     """Epochs between decays."""
     decay: float = 0.1
     """Factor of a decay."""
+    ema: float = 0.0
+    """Decay per step of a running average of the weights, which is then judged and used; 0 for none."""
 
 
 @dataclass
@@ -167,5 +169,7 @@ def _check(config: Config) -> None:
         raise ConfigError(f"held_out: {config.held_out} is not between 0 and 1")
     if config.epochs < 1:
         raise ConfigError(f"epochs: {config.epochs} is not positive")
+    if not 0 <= config.optimizer.ema < 1:
+        raise ConfigError(f"optimizer.ema: {config.optimizer.ema} is not in [0, 1)")
     if config.model.width <= 0:
         raise ConfigError(f"model.width: {config.model.width} is not positive")

@@ -1,5 +1,6 @@
 """The training loop."""
 
+import copy
 import json
 import math
 import signal
@@ -86,6 +87,7 @@ def train(config: Config, report: Reporter | None = None) -> Path:
     optimizer = torch.optim.Adam(
         model.parameters(), lr=config.optimizer.lr, weight_decay=config.optimizer.weight_decay
     )
+    average = copy.deepcopy(model).eval() if config.optimizer.ema else None
     loader = DomainLoader([s.train for s in splits], config.batch_size, config.transform, config.seed)
 
     out = Path(config.out)
@@ -93,11 +95,11 @@ def train(config: Config, report: Reporter | None = None) -> Path:
     progress = Progress()
     last, best = out / "last.safetensors", out / "best.safetensors"
     if last.exists():
-        progress = _resume(config, last, model, calibration, optimizer)
+        progress = _resume(config, last, model, calibration, optimizer, average)
     (out / "config.yaml").write_text(to_yaml(config))
 
     def save(path: Path) -> None:
-        save_checkpoint(path, config, model, progress, calibration, optimizer)
+        save_checkpoint(path, config, model, progress, calibration, optimizer, average)
 
     total = config.epochs * len(loader)
     started, images = time.monotonic(), 0
@@ -111,7 +113,7 @@ def train(config: Config, report: Reporter | None = None) -> Path:
                 done = epoch * len(loader) + progress.step
                 batches = [
                     DomainBatch(
-                        batch.image[:, k].to(device),
+                        config.transform.normalize(batch.image[:, k].to(device)),
                         batch.label[:, k].to(device),
                         batch.depth[:, k].to(device),
                     )
@@ -132,6 +134,8 @@ def train(config: Config, report: Reporter | None = None) -> Path:
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]  # torch's own is untyped
                 optimizer.step()
+                if average is not None:
+                    _update(average, model, config.optimizer.ema, done)
                 progress.step += 1
                 images += batch.label.numel()
                 _log(log, {"step": done, "epoch": epoch, "lr": model_lr, "loss": value} | losses)
@@ -143,7 +147,7 @@ def train(config: Config, report: Reporter | None = None) -> Path:
                     raise Interrupted(f"stopped at step {done + 1} of {total}; {last} has everything so far")
             progress.epoch, progress.step = epoch + 1, 0
             frames = Scores.join(
-                [score_domain(model, s.held_out, config.transform, device)[0] for s in splits]
+                [score_domain(average or model, s.held_out, config.transform, device)[0] for s in splits]
             )
             videos = frames.by_video()
             progress.thresholds = {"frame": eer(frames)[1], "video": eer(videos)[1]}
@@ -162,6 +166,7 @@ def _resume(
     model: torch.nn.Module,
     calibration: torch.nn.Module,
     optimizer: torch.optim.Optimizer,
+    average: torch.nn.Module | None,
 ) -> Progress:
     if not config.resume:
         raise ConfigError(f"out: {last} is there already; choose another folder or set resume=true")
@@ -174,6 +179,8 @@ def _resume(
         )
     checkpoint.load_into(model, "model")
     checkpoint.load_into(calibration, "calibration")
+    if average is not None:
+        checkpoint.load_into(average, "average")
     checkpoint.load_optimizer(optimizer)
     return checkpoint.progress
 
@@ -210,6 +217,17 @@ def _step(
     names = ("classification", "depth", "inter_domain", "inter_class")
     means = (torch.stack(values).mean() for values in zip(*domains, strict=True))
     return loss, {name: float(mean) for name, mean in zip(names, means, strict=True)}
+
+
+@torch.no_grad()
+def _update(average: torch.nn.Module, model: torch.nn.Module, decay: float, step: int) -> None:
+    """Moves the average of the weights and running statistics; in the first steps it forgets faster."""
+    decay = min(decay, (1 + step) / (10 + step))
+    for mean, value in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
+        if mean.is_floating_point():
+            mean.lerp_(value, 1 - decay)
+        else:
+            mean.copy_(value)
 
 
 def _learning_rate(config: Config, epoch: int) -> float:
