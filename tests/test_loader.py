@@ -283,3 +283,27 @@ def test_loading_works_in_a_forked_child(domains):
 def _first_label(domains):
     torch.set_num_threads(1)
     return next(DomainLoader(domains, 4, TRANSFORM).epoch(0)).label[0].tolist()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"crop_area": 0.3},
+        {"linear": 0.5},
+        {"blur": 0.5},
+        {"noise": 0.5},
+        {"cutout": 0.5, "cutout_area": 0.5},
+    ],
+)
+def test_more_augmentations_are_drawn_anew_in_every_epoch(domains, options):
+    quiet = {"image_size": 16, "flip": 0.0, "jitter": 0.0}
+    plain, changed = Transform(**quiet), Transform(**quiet, **options)
+    loaders = [DomainLoader(domains[1:], 10, t, seed=1, shuffle=False) for t in (plain, changed)]
+    epochs = [[torch.cat([b.image for b in loader.epoch(e)]) for e in range(20)] for loader in loaders]
+    same = torch.stack([(a == b).flatten(1).all(1) for a, b in zip(*epochs, strict=True)])
+    share = 1 - same.float().mean().item()
+    # A crop of nearly all of these small images is all of them.
+    wanted = (0.85, 1.0) if "crop_area" in options else (0.35, 0.65)
+    assert wanted[0] < share <= wanted[1]
+    assert len({image.numpy().tobytes() for epoch in epochs[1] for image in epoch[:1]}) > 5
+    assert not torch.equal(epochs[1][0], epochs[1][1])

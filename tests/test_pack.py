@@ -248,7 +248,7 @@ def test_verify_finds_all_kinds_of_damage(domain, tmp_path):
 def test_a_damaged_index_is_named(domain):
     for change, message in [
         (lambda value: value[:100], "index is damaged"),
-        (lambda value: b"{}", "index"),
+        (lambda value: b'{"version": 1}', "version 1 and this anrl reads 2"),
         (lambda value: value.replace(b'"version":"2"', b'"version":"9"'), "version 9 and this anrl reads 2"),
     ]:
         before = _anrl.Pack(str(domain.path)).get(INDEX_KEY)

@@ -190,3 +190,60 @@ def test_wrong_arguments_are_named():
 def test_transform_can_be_pickled():
     transform = pickle.loads(pickle.dumps(Transform(image_size=16, color="rgb")))
     assert transform(encode(photograph(9, 9)))[0].shape == (3, 16, 16)
+
+
+PLAIN = Transform(image_size=32, color="rgb", output="uint8")
+
+
+def pixels(transform, image, **draws):
+    return transform(image, **draws)[0].permute(1, 2, 0).numpy()
+
+
+def test_random_resized_crop_is_cropping_then_resizing():
+    rgb, depth = photograph(40, 60), photograph(40, 60, 1)
+    image, small = PLAIN(encode(rgb), encode(depth), crop=(0.25, 0.1, 0.5, 0.6))
+    part, part_depth = PLAIN(encode(rgb[4:28, 15:45]), encode(depth[4:28, 15:45]))
+    assert torch.equal(image, part) and torch.equal(small, part_depth)
+
+
+def test_contrast_and_brightness_are_linear():
+    rgb = photograph(32, 32)
+    found = pixels(PLAIN, encode(rgb), linear=(1.3, -0.1))
+    expected = np.clip(np.rint(1.3 * (rgb - 127.5) + 127.5 - 25.5), 0, 255)
+    assert np.abs(found - expected).max() <= 1
+
+
+@pytest.mark.parametrize("sigma", [0.3, 1.0, 4.5])
+@pytest.mark.parametrize("shape", [(32, 32), (5, 70)])
+def test_blur_is_opencvs_within_a_level(sigma, shape):
+    rgb = photograph(*shape)
+    size = 2 * max(1, int(np.ceil(3 * sigma))) + 1
+    blurred = cv2.GaussianBlur(rgb, (size, size), sigma, borderType=cv2.BORDER_REFLECT_101)
+    found, expected = pixels(PLAIN, encode(rgb), blur=sigma), pixels(PLAIN, encode(blurred))
+    assert np.abs(found.astype(int) - expected).max() <= 1
+
+
+def test_noise_follows_its_seed_and_cutout_is_black():
+    gray = np.full((32, 32, 3), 128, np.uint8)
+    first, again, other = (pixels(PLAIN, encode(gray), noise=(8.0, seed)) for seed in (1, 1, 2))
+    assert (first == again).all() and (first != other).any() and abs(first.std() - 8) < 0.8
+    both, _ = Transform(image_size=32, output="uint8")(encode(gray), cutout=(0.25, 0.5, 0.5, 0.25))
+    assert (both[:, 16:24, 8:24] == 0).all() and (both[:3] == 0).sum() == 3 * 8 * 16
+    for draws in ({"blur": 0.0}, {"noise": (-1.0, 0)}, {"crop": (float("nan"),) * 4}):
+        with pytest.raises(ValueError, match="must be finite"):
+            PLAIN(encode(gray), **draws)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"crop_area": 0.0},
+        {"cutout_area": 1.5},
+        {"blur": 2.0},
+        {"blur_sigma": 0.0},
+        {"noise_std": float("nan")},
+    ],
+)
+def test_wrong_augmentations_are_named(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Transform(**wrong)

@@ -117,6 +117,11 @@ class Transform:
         landmarks: list[float] | None,
         flip: bool,
         jitter: tuple[float, float, float] | None,
+        crop: tuple[float, float, float, float] | None,
+        linear: tuple[float, float] | None,
+        blur: float | None,
+        noise: tuple[float, int] | None,
+        cutout: tuple[float, float, float, float] | None,
     ) -> tuple[NDArray[Any], NDArray[np.float32]]: ...
     def load(
         self,

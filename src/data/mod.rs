@@ -1,8 +1,10 @@
 //! From bytes in a pack to the arrays that the network reads.
 //!
 //! `pack` (LMDB) → `decode` (JPEG, PNG) → `color`, `resize` (OpenCV's 8-bit arithmetic) → `transform`
-//! (one sample) → `batch` (many samples on many threads). `random` draws the augmentations.
+//! (one sample) → `batch` (many samples on many threads). `random` draws the augmentations, `augment` and
+//! `transform` apply them.
 
+pub mod augment;
 pub mod batch;
 pub mod color;
 pub mod decode;

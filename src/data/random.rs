@@ -15,10 +15,42 @@ pub enum Operation {
     Saturation = 4,
     /// How far to shift the value.
     Value = 5,
+    /// Which share of the image's area to crop to.
+    CropArea = 6,
+    /// Width over height of that part.
+    CropAspect = 7,
+    /// Where it begins, horizontally.
+    CropLeft = 8,
+    /// Where it begins, vertically.
+    CropTop = 9,
+    /// Whether to change contrast and brightness.
+    Linear = 10,
+    /// The contrast.
+    Contrast = 11,
+    /// The brightness.
+    Brightness = 12,
+    /// Whether to blur.
+    Blur = 13,
+    /// How much.
+    BlurSigma = 14,
+    /// Whether to add noise.
+    Noise = 15,
+    /// How much.
+    NoiseDeviation = 16,
+    /// The noise of one value.
+    NoiseValue = 17,
+    /// Whether to cut a part out.
+    Cutout = 18,
+    /// How large a part, of the image's area.
+    CutoutArea = 19,
+    /// Where it begins, horizontally.
+    CutoutLeft = 20,
+    /// Where it begins, vertically.
+    CutoutTop = 21,
 }
 
 /// Identifies the sample that draws are for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Key {
     /// The run's seed.
     pub seed: u64,
@@ -39,12 +71,34 @@ fn mix(mut z: u64) -> u64 {
 }
 
 impl Key {
+    /// 64 random bits for `operation`.
+    fn bits(self, operation: Operation) -> u64 {
+        let words = [self.epoch, self.domain, self.sample, operation as u64];
+        words.iter().fold(mix(self.seed), |state, &word| mix(state ^ mix(word)))
+    }
+
     /// A number in [0, 1) for `operation`.
     #[must_use]
     pub fn uniform(self, operation: Operation) -> f64 {
-        let words = [self.epoch, self.domain, self.sample, operation as u64];
-        let bits = words.iter().fold(mix(self.seed), |state, &word| mix(state ^ mix(word)));
-        (bits >> 11) as f64 / (1u64 << 53) as f64
+        (self.bits(operation) >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// A number in [low, high) for `operation`.
+    #[must_use]
+    pub fn between(self, operation: Operation, low: f64, high: f64) -> f64 {
+        low + (high - low) * self.uniform(operation)
+    }
+
+    /// Numbers, by their index, that are about normally distributed with mean 0 and deviation 1: each the sum
+    /// of four uniform ones.
+    pub fn normals(self, operation: Operation) -> impl Fn(u64) -> f32 {
+        let own = self.bits(operation);
+        move |index| {
+            let bits = mix(own.wrapping_add(index));
+            let sum: u32 = (0..4).map(|k| (bits >> (16 * k)) as u32 & 0xffff).sum();
+            // Four numbers up to 65535 have the mean 131070 and the deviation 65536 / sqrt(3).
+            (sum as f32 - 131_070.0) * (1.732_050_8 / 65_536.0)
+        }
     }
 
     /// A number in [-limit, limit) for `operation`.

@@ -1,6 +1,7 @@
 //! One sample: bytes to the normalized image (channels, S, S) and the depth map (D, D).
 
 use super::DataError;
+use super::augment::{self, Augmentation};
 use super::color::{HsvShift, Row};
 use super::decode::{Image, Pixels, decode};
 use super::resize::{linear, nearest_indices};
@@ -74,6 +75,8 @@ pub struct Draws {
     pub flip: bool,
     /// Shift the colours.
     pub jitter: Option<HsvShift>,
+    /// What happens to the pixels before all else.
+    pub augmentation: Augmentation,
 }
 
 /// How a sample becomes the network's input.
@@ -165,10 +168,14 @@ impl Transform {
             .map(|bytes| decode(bytes, Pixels::Gray))
             .transpose()
             .map_err(|e| DataError::Image(format!("depth map: {e}")))?;
-        let (image, depth) = match self.crop_margin {
+        let (mut image, mut depth) = match self.crop_margin {
             None => (image, depth),
             Some(margin) => crop_both(&image, depth.as_ref(), landmarks, margin)?,
         };
+        draws.augmentation.apply(&mut image);
+        if let Some(region) = draws.augmentation.crop {
+            depth = depth.map(|depth| augment::crop(&depth, region));
+        }
         self.write_image(&image, draws, image_out);
         write_depth(depth.as_ref(), self.size, draws.flip, self.depth_size, depth_out);
         Ok(())

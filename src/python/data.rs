@@ -14,6 +14,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyModule};
 
 use super::run_on;
+use crate::data::augment::{Augmentation, Region};
 use crate::data::batch::{Item, load};
 use crate::data::color::HsvShift;
 use crate::data::decode::{Pixels, RAW_MAGIC, decode as decode_image};
@@ -212,17 +213,54 @@ struct Augment {
     hue: f64,
     saturation: f64,
     value: f64,
+    crop_area: f64,
+    linear: f64,
+    contrast: f64,
+    brightness: f64,
+    blur: f64,
+    blur_sigma: f64,
+    noise: f64,
+    noise_std: f64,
+    cutout: f64,
+    cutout_area: f64,
 }
 
 impl Augment {
     fn draw(&self, key: Key) -> Draws {
+        use Operation as O;
+        let wanted = |operation, probability: f64| key.uniform(operation) < probability;
+        let place = |[left, top]: [O; 2], width: f64, height: f64| -> Region {
+            let [x, y] = [(left, width), (top, height)].map(|(o, side)| key.uniform(o) * (1.0 - side));
+            [x, y, width, height]
+        };
         Draws {
-            flip: key.uniform(Operation::Flip) < self.flip,
-            jitter: (key.uniform(Operation::Jitter) < self.jitter).then(|| HsvShift {
-                hue: key.symmetric(Operation::Hue, self.hue),
-                saturation: key.symmetric(Operation::Saturation, self.saturation),
-                value: key.symmetric(Operation::Value, self.value),
+            flip: wanted(O::Flip, self.flip),
+            jitter: wanted(O::Jitter, self.jitter).then(|| HsvShift {
+                hue: key.symmetric(O::Hue, self.hue),
+                saturation: key.symmetric(O::Saturation, self.saturation),
+                value: key.symmetric(O::Value, self.value),
             }),
+            augmentation: Augmentation {
+                crop: (self.crop_area < 1.0).then(|| {
+                    let area = key.between(O::CropArea, self.crop_area, 1.0);
+                    let limit = (4.0f64 / 3.0).ln().min(-area.ln());
+                    let stretch = (0.5 * key.symmetric(O::CropAspect, limit)).exp();
+                    let side = area.sqrt();
+                    place([O::CropLeft, O::CropTop], (side * stretch).min(1.0), (side / stretch).min(1.0))
+                }),
+                linear: wanted(O::Linear, self.linear).then(|| {
+                    let contrast = 1.0 + key.symmetric(O::Contrast, self.contrast);
+                    (contrast as f32, key.symmetric(O::Brightness, self.brightness) as f32)
+                }),
+                blur: wanted(O::Blur, self.blur)
+                    .then(|| key.between(O::BlurSigma, 0.1, self.blur_sigma) as f32),
+                noise: wanted(O::Noise, self.noise)
+                    .then(|| (key.between(O::NoiseDeviation, 0.0, self.noise_std) as f32, key)),
+                cutout: wanted(O::Cutout, self.cutout).then(|| {
+                    let side = key.between(O::CutoutArea, 0.0, self.cutout_area).sqrt();
+                    place([O::CutoutLeft, O::CutoutTop], side, side)
+                }),
+            },
         }
     }
 }
@@ -280,9 +318,28 @@ impl PyTransform {
         landmarks: Option<Landmarks>,
         flip: bool,
         jitter: Option<(f64, f64, f64)>,
+        crop: Option<Region>,
+        linear: Option<(f32, f32)>,
+        blur: Option<f32>,
+        noise: Option<(f32, u64)>,
+        cutout: Option<Region>,
     ) -> PyResult<(Bound<'py, PyUntypedArray>, Bound<'py, PyArray2<f32>>)> {
         let jitter = jitter.map(|(hue, saturation, value)| HsvShift { hue, saturation, value });
-        let item = Item { image, depth, landmarks: landmarks.as_ref(), draws: Draws { flip, jitter } };
+        let finite = |region: Option<Region>| region.is_none_or(|r| r.iter().all(|v| v.is_finite()));
+        let fits = finite(crop)
+            && finite(cutout)
+            && linear.is_none_or(|(contrast, brightness)| (contrast + brightness).is_finite())
+            && blur.is_none_or(|sigma| (0.01..=100.0).contains(&sigma))
+            && noise.is_none_or(|(std, _)| (0.0..=1e6).contains(&std));
+        if !fits {
+            return Err(PyValueError::new_err(
+                "crop, cutout and linear must be finite, blur from 0.01 to 100 pixels, noise not negative",
+            ));
+        }
+        let noise = noise.map(|(std, seed)| (std, Key { seed, epoch: 0, domain: 0, sample: 0 }));
+        let augmentation = Augmentation { crop, linear, blur, noise, cutout };
+        let draws = Draws { flip, jitter, augmentation };
+        let item = Item { image, depth, landmarks: landmarks.as_ref(), draws };
         let (images, depths, failed) = self.load_items(py, &[item], 1)?;
         if let Some((_, error)) = failed.into_iter().next() {
             return Err(data_error(error));

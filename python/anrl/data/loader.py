@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
@@ -101,6 +100,7 @@ class DomainLoader:
         self.domains = list(domains)
         self.batch_size = batch_size
         self.transform = transform
+        self.augment: Transform | None = transform
         self.seed = seed
         self.balanced = balanced
         self.shuffle = shuffle
@@ -200,7 +200,7 @@ class DomainLoader:
         rows = rows.copy()
         while True:
             image, label, depth, failures = self.transform.core.load(
-                samples, rows.tolist(), self.transform, self.seed, epoch, threads
+                samples, rows.tolist(), self.augment, self.seed, epoch, threads
             )
             if failures and self.on_error == "raise":
                 raise DataError(failures[0][2])
@@ -233,5 +233,6 @@ class DomainLoader:
 
 def evaluation_batches(domain: Domain, batch_size: int, transform: Transform) -> Iterator[Batch]:
     """Every sample of a domain once, in order, without augmentation; K is 1."""
-    plain = replace(transform, flip=0.0, jitter=0.0)
-    return DomainLoader([domain], batch_size, plain, balanced=False, shuffle=False).epoch(0)
+    loader = DomainLoader([domain], batch_size, transform, balanced=False, shuffle=False)
+    loader.augment = None
+    return loader.epoch(0)

@@ -137,11 +137,12 @@ def decode_index(index: bytes, where: str) -> tuple[str, Records, Contents]:
     """
     try:
         length = int.from_bytes(index[:8], "little")
-        metadata = json.loads(index[8 : 8 + length]).get("__metadata__", {})
-        version = metadata.get("version")
-        if version != str(INDEX_VERSION):
+        # The first version was JSON.
+        header = {} if index.startswith(b"{") else json.loads(index[8 : 8 + length])
+        metadata = header.get("__metadata__", {"version": "1"})
+        if metadata["version"] != str(INDEX_VERSION):
             raise DataError(
-                f"{where}: its index has version {version or 1} and this anrl reads {INDEX_VERSION}; "
+                f"{where}: its index has version {metadata['version']} and this anrl reads {INDEX_VERSION}; "
                 "pack the files again"
             )
         columns = safetensors.numpy.load(index)

@@ -10,6 +10,8 @@ from torch import Tensor
 
 from anrl import _anrl
 
+Region = tuple[float, float, float, float]
+
 
 @dataclass(frozen=True)
 class Transform:
@@ -19,7 +21,10 @@ class Transform:
     PNG is exact, JPEG differs from libjpeg-turbo by a few levels (see the README).
 
     Called on one sample it is deterministic and takes the draws as arguments; in a loader the draws come from
-    the loader's seed with the probabilities and ranges given here.
+    the loader's seed with the probabilities and ranges given here. What happens, in this order: decoding,
+    cropping to the landmarks; random resized crop, contrast and brightness, blur, noise, cutout (off by
+    default, on RGB before HSV is computed); shifts of hue, saturation and value; flip; resizing;
+    normalization.
     """
 
     image_size: int = 256
@@ -46,6 +51,27 @@ class Transform:
     """Side D of the depth map; by default S / 8, the network's."""
     hsv: Literal["compat", "consistent"] = "compat"
     """Whether the HSV half ignores the jitter, as in the official code, or follows it."""
+    crop_area: float = 1.0
+    """Smallest share of the image's area that a random resized crop keeps; 1 for none. Its sides differ by up
+    to a third from the image's shape."""
+    linear: float = 0.0
+    """Probability of changing contrast and brightness."""
+    contrast: float = 0.2
+    """Largest change of the contrast, of 1."""
+    brightness: float = 0.1
+    """Largest change of the brightness, of 255."""
+    blur: float = 0.0
+    """Probability of a Gaussian blur."""
+    blur_sigma: float = 2.0
+    """Its largest standard deviation, in pixels of the stored image; at least 0.1."""
+    noise: float = 0.0
+    """Probability of adding (about) Gaussian noise."""
+    noise_std: float = 10.0
+    """Its largest standard deviation, of 255."""
+    cutout: float = 0.0
+    """Probability of making a part of the image black."""
+    cutout_area: float = 0.2
+    """The largest share of the image's area that it takes."""
     output: Literal["float32", "uint8"] = "float32"
     """Normalized float32, or the 8-bit levels, a quarter of the memory, for :meth:`normalize` to scale where
     the network runs."""
@@ -58,9 +84,17 @@ class Transform:
         """
         if self.image_size < 8 or self.image_size % 8:
             raise ValueError(f"image_size must be a positive multiple of 8, not {self.image_size}")
-        for name in ("flip", "jitter"):
+        for name in ("flip", "jitter", "linear", "blur", "noise", "cutout"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be a probability in [0, 1], not {getattr(self, name)}")
+        for name in ("hue", "saturation", "value", "contrast", "brightness", "noise_std"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} must be a number from 0, not {getattr(self, name)}")
+        for name in ("crop_area", "cutout_area"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be a share in (0, 1], not {getattr(self, name)}")
+        if not 0.1 <= self.blur_sigma <= 50:
+            raise ValueError(f"blur_sigma must be from 0.1 to 50 pixels, not {self.blur_sigma}")
         if self.hsv not in ("compat", "consistent"):
             raise ValueError(f"hsv must be 'compat' or 'consistent', not {self.hsv!r}")
         self.core  # noqa: B018  # checks the rest
@@ -108,6 +142,11 @@ class Transform:
         landmarks: list[float] | None = None,
         flip: bool = False,
         jitter: tuple[float, float, float] | None = None,
+        crop: Region | None = None,
+        linear: tuple[float, float] | None = None,
+        blur: float | None = None,
+        noise: tuple[float, int] | None = None,
+        cutout: Region | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Transforms one sample.
 
@@ -118,6 +157,11 @@ class Transform:
             landmarks: x1 y1 … x5 y5 in pixels.
             flip: Whether to mirror.
             jitter: Shifts of hue, saturation and value.
+            crop: The part to keep: left, top, width and height in fractions of the image's sides.
+            linear: Contrast, and what is added to the brightness, of 255.
+            blur: Standard deviation in pixels.
+            noise: Standard deviation, of 255, and a seed.
+            cutout: The part to make black, as for ``crop``.
 
         Returns:
             Image (channels, S, S), float32 or uint8, and depth (D, D) in [0, 1], float32.
@@ -125,5 +169,8 @@ class Transform:
         Raises:
             DataError: an image cannot be decoded, or a crop lacks landmarks.
         """
-        image_out, depth_out = self.core.apply(image, None if label == 1 else depth, landmarks, flip, jitter)
+        depth = None if label == 1 else depth
+        image_out, depth_out = self.core.apply(
+            image, depth, landmarks, flip, jitter, crop, linear, blur, noise, cutout
+        )
         return torch.from_numpy(image_out), torch.from_numpy(depth_out)
