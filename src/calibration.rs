@@ -4,10 +4,8 @@
 //! [`products`] makes P[n, m] = mean over d of (a[n] - b[m])·(x[n] - c[m]), which is the squared distance if
 //! a = x and b = c; [`spread`] takes weights (N, M) back to the features and to the centres.
 
-use rayon::prelude::*;
-
 use crate::element::{Element, Real};
-use crate::threads::PARALLEL_FROM;
+use crate::threads::for_each_row;
 use crate::vector::vectorized;
 
 const LANES: usize = 16;
@@ -48,15 +46,6 @@ vectorized! {
     }
 }
 
-/// Calls `work` with every row of `out` of `width`, on several threads if `steps` are enough.
-fn by_rows<T: Send>(out: &mut [T], width: usize, steps: usize, work: impl Fn(usize, &mut [T]) + Sync) {
-    if steps < PARALLEL_FROM {
-        out.chunks_exact_mut(width).enumerate().for_each(|(i, row)| work(i, row));
-    } else {
-        out.par_chunks_exact_mut(width).enumerate().for_each(|(i, row)| work(i, row));
-    }
-}
-
 /// Writes P (N, M) from a and x (N, D), b and c (M, D).
 ///
 /// # Panics
@@ -64,7 +53,7 @@ fn by_rows<T: Send>(out: &mut [T], width: usize, steps: usize, work: impl Fn(usi
 pub fn products<E: Element>(a: &[E], b: &[E], x: &[E], c: &[E], dim: usize, out: &mut [E]) {
     let centres = c.len() / dim;
     assert!(a.len() == x.len() && b.len() == c.len() && out.len() * dim == a.len() * centres);
-    by_rows(out, centres, a.len() * centres, |n, out| {
+    for_each_row(out, centres, a.len() * centres, |n, out| {
         let own = n * dim..(n + 1) * dim;
         products_row(&a[own.clone()], b, &x[own], c, out);
     });
@@ -75,10 +64,10 @@ pub fn spread<E: Element>(w: &[E], x: &[E], c: &[E], dim: usize, to_x: &mut [E],
     let centres = c.len() / dim;
     assert!(to_x.len() == x.len() && to_c.len() == c.len() && w.len() * dim == x.len() * centres);
     let steps = x.len() * centres;
-    by_rows(to_x, dim, steps, |n, out| {
+    for_each_row(to_x, dim, steps, |n, out| {
         spread_row(&w[n * centres..][..centres], 1, &x[n * dim..][..dim], c, out);
     });
-    by_rows(to_c, dim, steps, |m, out| spread_row(&w[m..], centres, &c[m * dim..][..dim], x, out));
+    for_each_row(to_c, dim, steps, |m, out| spread_row(&w[m..], centres, &c[m * dim..][..dim], x, out));
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
+use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
 /// Work on fewer values than this stays on the calling thread: waking the pool would cost more.
@@ -37,6 +38,21 @@ pub fn pool(threads: usize) -> Result<Arc<ThreadPool>, ThreadPoolBuildError> {
     let pool = Arc::new(ThreadPoolBuilder::new().num_threads(threads).thread_name(name).build()?);
     pools.insert(threads, pool.clone());
     Ok(pool)
+}
+
+/// Calls `work` with the number of every row of `width` values and the row, on the current pool if `steps` are
+/// enough to be worth it.
+pub(crate) fn for_each_row<T: Send>(
+    out: &mut [T],
+    width: usize,
+    steps: usize,
+    work: impl Fn(usize, &mut [T]) + Sync,
+) {
+    if steps < PARALLEL_FROM {
+        out.chunks_exact_mut(width).enumerate().for_each(|(i, row)| work(i, row));
+    } else {
+        out.par_chunks_exact_mut(width).enumerate().for_each(|(i, row)| work(i, row));
+    }
 }
 
 #[cfg(test)]

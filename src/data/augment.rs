@@ -66,10 +66,7 @@ fn bounds(image: &Image, [x, y, width, height]: Region) -> ([usize; 2], [usize; 
 /// A part of an image.
 pub(super) fn crop(image: &Image, region: Region) -> Image {
     let ([x, end], [top, bottom]) = bounds(image, region);
-    let columns = x * image.channels..end * image.channels;
-    let rows = image.data.chunks_exact(image.width * image.channels).take(bottom).skip(top);
-    let data = rows.flat_map(|row| &row[columns.clone()]).copied().collect();
-    Image { width: end - x, height: bottom - top, channels: image.channels, data }
+    image.part(x..end, top..bottom)
 }
 
 /// Separable Gaussian blur; pixels beyond the border mirror those within (the border itself is not repeated).

@@ -1,5 +1,7 @@
 //! JPEG and PNG bytes to 8-bit pixels, upright by EXIF. Damaged files are errors, never guesses.
 
+use std::ops::Range;
+
 use png::{ColorType, Transformations};
 use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
@@ -19,6 +21,16 @@ pub struct Image {
     pub channels: usize,
     /// `height * width * channels` values.
     pub data: Vec<u8>,
+}
+
+impl Image {
+    /// The pixels in these columns and rows, which lie within the image.
+    pub(super) fn part(&self, columns: Range<usize>, rows: Range<usize>) -> Self {
+        let values = columns.start * self.channels..columns.end * self.channels;
+        let lines = self.data.chunks_exact(self.width * self.channels).take(rows.end).skip(rows.start);
+        let data = lines.flat_map(|line| &line[values.clone()]).copied().collect();
+        Self { width: columns.len(), height: rows.len(), channels: self.channels, data }
+    }
 }
 
 /// What to decode to.

@@ -343,12 +343,7 @@ fn crop_both(
     if x0 >= x1 || y0 >= y1 {
         return Err(DataError::Image("the landmarks lie outside the image".into()));
     }
-    let crop = |image: &Image| {
-        let row = image.width * image.channels;
-        let columns = x0 * image.channels..x1 * image.channels;
-        let data = image.data.chunks_exact(row).take(y1).skip(y0).flat_map(|r| &r[columns.clone()]);
-        Image { width: x1 - x0, height: y1 - y0, channels: image.channels, data: data.copied().collect() }
-    };
+    let crop = |image: &Image| image.part(x0..x1, y0..y1);
     Ok((crop(image), depth.map(crop)))
 }
 

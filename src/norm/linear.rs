@@ -1,9 +1,7 @@
 //! Products of small row-major matrices.
 
-use rayon::prelude::*;
-
 use super::number::Number;
-use crate::threads::PARALLEL_FROM;
+use crate::threads::for_each_row;
 use crate::vector::vectorized;
 
 const LANES: usize = 8;
@@ -45,11 +43,7 @@ fn by_rows<S: Number>(
     work: impl Fn(usize, &mut [S]) + Sync,
 ) -> Vec<S> {
     let mut out = vec![S::ZERO; rows * width];
-    if products < PARALLEL_FROM {
-        out.chunks_exact_mut(width).enumerate().for_each(|(i, row)| work(i, row));
-    } else {
-        out.par_chunks_exact_mut(width).enumerate().for_each(|(i, row)| work(i, row));
-    }
+    for_each_row(&mut out, width, products, work);
     out
 }
 

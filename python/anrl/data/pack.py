@@ -138,16 +138,15 @@ def _storage(
         resize = Transform(image_size or 256, color="rgb", output="uint8", depth_size=depth_size)
 
     def store(content: bytes, is_depth: bool) -> bytes:
-        pixels = _anrl.decode(content, is_depth)
-        if codec is None and resize is None:
-            return content
         if resize is not None and is_depth:
             depth = resize(content, content)[1].numpy()
             pixels = np.rint(depth * 255).astype(np.uint8)[..., None]
         elif resize is not None and image_size is not None:
             pixels = np.ascontiguousarray(resize(content)[0].permute(1, 2, 0).numpy())
-        elif codec is None:
-            return content
+        else:
+            pixels = _anrl.decode(content, is_depth)
+            if codec is None:
+                return content
         return encode_image(pixels, codec or "jpeg")
 
     return store
