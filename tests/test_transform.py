@@ -75,8 +75,8 @@ def test_every_colour_same_as_the_peer():
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
-def test_orientation_is_opencvs(orientation, kind):
+@pytest.mark.parametrize(("kind", "exact"), [("JPEG", False), ("JPEG", True), ("PNG", False)])
+def test_orientation_is_opencvs(orientation, kind, exact):
     exif = Image.Exif()
     exif[0x0112] = orientation
     content = encode(photograph(40, 56), kind, exif=exif)
@@ -85,15 +85,45 @@ def test_orientation_is_opencvs(orientation, kind):
             continue
         expected = cv2.imdecode(np.frombuffer(content, np.uint8), flag)
         expected = expected[..., None] if gray else expected[..., ::-1]
-        found = _anrl.decode(content, gray)
+        found = _anrl.decode(content, gray, exact)
         assert found.shape == expected.shape
         # Whether pixels are in place, not whether JPEG rounding agrees.
-        assert np.abs(found.astype(int) - expected).max() <= (0 if kind == "PNG" else 6)
+        assert np.abs(found.astype(int) - expected).max() <= (0 if exact or kind == "PNG" else 6)
 
 
-@pytest.mark.parametrize(
+JPEG_KINDS = pytest.mark.parametrize(
     "options", [{}, {"subsampling": 0}, {"subsampling": 1}, {"progressive": True}, {"quality": 30}]
 )
+
+
+@JPEG_KINDS
+@pytest.mark.parametrize("shape", [(64, 64), (61, 47), (9, 130), (1, 1), (3, 256)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_exact_jpeg_is_opencvs(options, shape, channels):
+    if channels == 1:
+        options = {k: v for k, v in options.items() if k != "subsampling"}
+    content = encode(photograph(*shape, channels), "JPEG", **options)
+    stored = np.frombuffer(content, np.uint8)
+    color, gray = (cv2.imdecode(stored, flag) for flag in (cv2.IMREAD_COLOR, cv2.IMREAD_GRAYSCALE))
+    np.testing.assert_array_equal(_anrl.decode(content, exact=True), color[..., ::-1])
+    np.testing.assert_array_equal(_anrl.decode(content, True, exact=True)[..., 0], gray)
+
+
+@settings(deadline=None, max_examples=60)
+@given(height=sizes, width=sizes, flip=st.booleans(), jitter=st.none() | st.just((9.0, -20.0, 13.0)))
+def test_from_bytes_to_tensors_same_as_the_peer(height, width, flip, jitter):
+    assume(jitter is None or (height, width) != (4, 1))
+    image = encode(photograph(height, width), "JPEG")
+    depth = encode(photograph(height, width, 1), "JPEG")
+    rgb = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+    gray = cv2.imdecode(np.frombuffer(depth, np.uint8), cv2.IMREAD_GRAYSCALE)[..., None]
+    found = Transform(image_size=32, decoder="exact")(image, depth, flip=flip, jitter=jitter)
+    expected = peer(np.ascontiguousarray(rgb), 32, flip, jitter, gray)
+    np.testing.assert_array_equal(found[0].numpy(), expected[0])
+    np.testing.assert_allclose(found[1].numpy(), expected[1], rtol=0, atol=1e-6)
+
+
+@JPEG_KINDS
 @pytest.mark.parametrize("shape", [(64, 64), (61, 47), (9, 130)])
 def test_jpeg_is_near_libjpegs(options, shape):
     content = encode(photograph(*shape), "JPEG", **options)
@@ -118,11 +148,12 @@ def test_png_modes_are_opencvs(mode):
 
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}])
-def test_no_truncated_jpeg_passes(options):
+@pytest.mark.parametrize("exact", [False, True])
+def test_no_truncated_jpeg_passes(options, exact):
     content = encode(photograph(48, 48), "JPEG", **options)
     for end in range(0, len(content) - 2, 7):
         with pytest.raises(DataError):
-            _anrl.decode(content[:end])
+            _anrl.decode(content[:end], exact=exact)
 
 
 def test_damaged_bytes_never_crash():
@@ -133,16 +164,17 @@ def test_damaged_bytes_never_crash():
         encode(photograph(32, 32)),
     ]
     outcomes = {"decoded": 0, "refused": 0}
-    for _ in range(3000):
+    for _ in range(50_000):
         content = bytearray(files[generator.integers(3)])
-        for at in generator.integers(0, len(content), generator.integers(1, 8)):
-            content[at] = generator.integers(256)
-        try:
-            assert _anrl.decode(bytes(content)).shape[2] == 3
-            outcomes["decoded"] += 1
-        except DataError:
-            outcomes["refused"] += 1
-    assert min(outcomes.values()) > 100
+        for at in generator.integers(0, len(content), generator.integers(1, 8)).tolist():
+            content[at] ^= 1 << (at * 7 % 8)
+        for exact in (False, True):
+            try:
+                assert _anrl.decode(bytes(content), exact=exact).shape[2] == 3
+                outcomes["decoded"] += 1
+            except DataError:
+                outcomes["refused"] += 1
+    assert sum(outcomes.values()) == 100_000 and min(outcomes.values()) > 5000
 
 
 def test_consistent_hsv_follows_the_jitter():
@@ -164,6 +196,18 @@ def test_channels():
     both, _ = Transform(image_size=16)(content)
     torch.testing.assert_close(Transform(image_size=16, color="rgb")(content)[0], both[:3])
     torch.testing.assert_close(Transform(image_size=16, color="hsv")(content)[0], both[3:])
+
+
+def test_mean_and_std_of_each_channel():
+    content = encode(photograph(24, 24))
+    mean, std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+    image, _ = Transform(image_size=24, color="rgb", mean=mean, std=std)(content)
+    expected = albumentations.Normalize(mean, std)(image=photograph(24, 24))["image"].transpose(2, 0, 1)
+    np.testing.assert_allclose(image.numpy(), expected, rtol=0, atol=1e-6)
+    small = Transform(image_size=24, color="rgb", mean=mean, std=std, output="uint8")
+    assert torch.equal(small.normalize(small(content)[0]), image)
+    with pytest.raises(ValueError, match="mean and std need 6 values"):
+        Transform(mean=mean)
 
 
 def test_crop_takes_the_landmarks_square():
@@ -223,13 +267,22 @@ def test_blur_is_opencvs_within_a_level(sigma, shape):
     assert np.abs(found.astype(int) - expected).max() <= 1
 
 
+@pytest.mark.parametrize("quality", [1, 20, 50, 75, 96, 100])
+@pytest.mark.parametrize("shape", [(32, 32), (9, 75), (1, 1)])
+def test_compression_is_opencvs(quality, shape):
+    rgb = photograph(*shape)
+    file = cv2.imencode(".jpg", rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    expected = np.ascontiguousarray(cv2.imdecode(file, cv2.IMREAD_COLOR)[..., ::-1])
+    np.testing.assert_array_equal(pixels(PLAIN, encode(rgb), jpeg=quality), pixels(PLAIN, encode(expected)))
+
+
 def test_noise_follows_its_seed_and_cutout_is_black():
     gray = np.full((32, 32, 3), 128, np.uint8)
     first, again, other = (pixels(PLAIN, encode(gray), noise=(8.0, seed)) for seed in (1, 1, 2))
     assert (first == again).all() and (first != other).any() and abs(first.std() - 8) < 0.8
     both, _ = Transform(image_size=32, output="uint8")(encode(gray), cutout=(0.25, 0.5, 0.5, 0.25))
     assert (both[:, 16:24, 8:24] == 0).all() and (both[:3] == 0).sum() == 3 * 8 * 16
-    for draws in ({"blur": 0.0}, {"noise": (-1.0, 0)}, {"crop": (float("nan"),) * 4}):
+    for draws in ({"blur": 0.0}, {"jpeg": 0}, {"noise": (-1.0, 0)}, {"crop": (float("nan"),) * 4}):
         with pytest.raises(ValueError, match="must be finite"):
             PLAIN(encode(gray), **draws)
 
@@ -242,6 +295,8 @@ def test_noise_follows_its_seed_and_cutout_is_black():
         {"blur": 2.0},
         {"blur_sigma": 0.0},
         {"noise_std": float("nan")},
+        {"jpeg_quality": 0},
+        {"decoder": "other"},
     ],
 )
 def test_wrong_augmentations_are_named(wrong):

@@ -8,6 +8,7 @@ from torch import Tensor
 from anrl.data import Transform as TransformOptions
 
 __all__ = [
+    "EXACT_DECODER_IS_VECTORIZED",
     "MAX_KEY",
     "RAW_MAGIC",
     "AdaptiveNorm",
@@ -30,6 +31,7 @@ __all__ = [
 
 MAX_KEY: int
 RAW_MAGIC: bytes
+EXACT_DECODER_IS_VECTORIZED: bool
 
 # Bytes, ends, codes: anrl.data.records.Texts.
 _Texts: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int32]]
@@ -109,6 +111,7 @@ class Transform:
         consistent_hsv: bool,
         crop_margin: float | None,
         output: str,
+        decoder: str,
     ) -> Transform: ...
     def apply(
         self,
@@ -121,6 +124,7 @@ class Transform:
         linear: tuple[float, float] | None,
         blur: float | None,
         noise: tuple[float, int] | None,
+        jpeg: int | None,
         cutout: tuple[float, float, float, float] | None,
     ) -> tuple[NDArray[Any], NDArray[np.float32]]: ...
     def load(
@@ -133,4 +137,4 @@ class Transform:
         threads: int,
     ) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.float32], list[tuple[int, int, str]]]: ...
 
-def decode(image: bytes, gray: bool = False) -> NDArray[np.uint8]: ...
+def decode(image: bytes, gray: bool = False, exact: bool = False) -> NDArray[np.uint8]: ...

@@ -48,6 +48,11 @@ def backend_info() -> BackendInfo:
         "calibration losses on the CPU (float32, float64)": "Rust kernels, to any order of differentiation",
         "calibration losses elsewhere": "plain torch",
         "packs, decoding, augmentation": "Rust, on the CPU",
+        'Transform(decoder="exact")': (
+            "libjpeg-turbo with its vector code"
+            if _anrl.EXACT_DECODER_IS_VECTORIZED
+            else "libjpeg-turbo without its vector code, 3 times slower: install nasm and build anrl again"
+        ),
     }
     devices = ["cpu"] + [name for name in ("cuda", "mps", "xpu") if getattr(torch, name).is_available()]
     return BackendInfo(_anrl.vector_unit(), torch.get_num_threads(), tuple(devices), paths)

@@ -2,6 +2,7 @@
 
 use super::decode::Image;
 use super::random::{Key, Operation};
+use super::{DataError, turbo};
 
 /// A rectangle in fractions of an image's sides: left, top, width, height.
 pub type Region = [f64; 4];
@@ -17,13 +18,15 @@ pub struct Augmentation {
     pub blur: Option<f32>,
     /// Add noise of this standard deviation in levels, drawn from the key.
     pub noise: Option<(f32, Key)>,
+    /// Store as a JPEG file of this quality, 1 to 100.
+    pub jpeg: Option<u8>,
     /// Make this part black.
     pub cutout: Option<Region>,
 }
 
 impl Augmentation {
     /// Changes the image.
-    pub(super) fn apply(&self, image: &mut Image) {
+    pub(super) fn apply(&self, image: &mut Image) -> Result<(), DataError> {
         if let Some(region) = self.crop {
             *image = crop(image, region);
         }
@@ -43,6 +46,9 @@ impl Augmentation {
                 *level = (f32::from(*level) + deviation * normal(index)).round_ties_even() as u8;
             }
         }
+        if let Some(quality) = self.jpeg {
+            *image = turbo::compressed(image, quality)?;
+        }
         if let Some(region) = self.cutout {
             let ([x, end], [top, bottom]) = bounds(image, region);
             let row = image.width * image.channels;
@@ -50,6 +56,7 @@ impl Augmentation {
                 pixels[x * image.channels..end * image.channels].fill(0);
             }
         }
+        Ok(())
     }
 }
 
@@ -126,7 +133,7 @@ mod tests {
     #[test]
     fn nothing_is_done_unless_asked() {
         let mut image = ramp(9, 5);
-        Augmentation::default().apply(&mut image);
+        Augmentation::default().apply(&mut image).expect("augmentation");
         assert_eq!(image, ramp(9, 5));
     }
 
@@ -134,11 +141,11 @@ mod tests {
     fn regions_are_cut_to_the_image() {
         let mut image = ramp(10, 8);
         let crop = Some([0.5, 0.25, 0.9, 0.5]);
-        Augmentation { crop, ..Augmentation::default() }.apply(&mut image);
+        Augmentation { crop, ..Augmentation::default() }.apply(&mut image).expect("augmentation");
         assert_eq!((image.width, image.height, image.data[0]), (5, 4, ramp(10, 8).data[(2 * 10 + 5) * 3]));
         let mut dot = ramp(1, 1);
         let cutout = Some([0.9, -3.0, 0.0, 0.0]);
-        Augmentation { crop, cutout, ..Augmentation::default() }.apply(&mut dot);
+        Augmentation { crop, cutout, ..Augmentation::default() }.apply(&mut dot).expect("augmentation");
         assert_eq!(dot.data, [0, 0, 0]);
     }
 
@@ -146,7 +153,9 @@ mod tests {
     fn blur_keeps_flat_images_and_any_size() {
         for (width, height) in [(1, 1), (2, 1), (3, 40), (17, 2)] {
             let mut image = Image { width, height, channels: 3, data: vec![200; width * height * 3] };
-            Augmentation { blur: Some(4.0), ..Augmentation::default() }.apply(&mut image);
+            Augmentation { blur: Some(4.0), ..Augmentation::default() }
+                .apply(&mut image)
+                .expect("augmentation");
             assert!(image.data.iter().all(|&level| level == 200));
         }
     }
@@ -156,7 +165,9 @@ mod tests {
         let key = Key { seed: 1, epoch: 0, domain: 0, sample: 0 };
         let noisy = |key| {
             let mut image = Image { width: 100, height: 100, channels: 3, data: vec![128; 30_000] };
-            Augmentation { noise: Some((10.0, key)), ..Augmentation::default() }.apply(&mut image);
+            Augmentation { noise: Some((10.0, key)), ..Augmentation::default() }
+                .apply(&mut image)
+                .expect("augmentation");
             image.data
         };
         let data = noisy(key);

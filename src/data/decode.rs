@@ -8,7 +8,7 @@ use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 
-use super::{DataError, exif};
+use super::{DataError, exif, turbo};
 
 /// 8-bit pixels, row by row, channels interleaved.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub enum Pixels {
 }
 
 impl Pixels {
-    fn channels(self) -> usize {
+    pub(super) fn channels(self) -> usize {
         match self {
             Self::Rgb => 3,
             Self::Gray => 1,
@@ -51,18 +51,27 @@ impl Pixels {
     }
 }
 
+/// Which decoder reads JPEG files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Codec {
+    /// The one in Rust: as fast everywhere, a few levels off.
+    Fast,
+    /// libjpeg-turbo: OpenCV's pixels; slower if it was built without `nasm`.
+    Exact,
+}
+
 /// How an image stored without compression begins: then width, height and channels (1 or 3) as little-endian
 /// 32-bit numbers, then the pixels.
 pub const RAW_MAGIC: &[u8; 8] = b"ANRLRAW1";
 
 /// Images above this many pixels a side are refused.
-const MAX_SIDE: usize = 1 << 14;
+pub(super) const MAX_SIDE: usize = 1 << 14;
 
-/// Decodes a JPEG or PNG file.
+/// Decodes a JPEG, PNG or raw file.
 ///
 /// # Errors
-/// [`DataError::Image`] if the bytes are neither, are damaged or end early.
-pub fn decode(bytes: &[u8], pixels: Pixels) -> Result<Image, DataError> {
+/// [`DataError::Image`] if the bytes are none of these, are damaged or end early.
+pub fn decode(bytes: &[u8], pixels: Pixels, codec: Codec) -> Result<Image, DataError> {
     if bytes.is_empty() {
         return Err(DataError::Image("the image has no bytes".into()));
     }
@@ -70,7 +79,10 @@ pub fn decode(bytes: &[u8], pixels: Pixels) -> Result<Image, DataError> {
         return decode_raw(bytes, pixels);
     }
     let decoder = if bytes.starts_with(&[0xff, 0xd8]) {
-        decode_jpeg
+        match codec {
+            Codec::Fast => decode_jpeg,
+            Codec::Exact => decode_jpeg_exactly,
+        }
     } else if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
         decode_png
     } else {
@@ -119,10 +131,7 @@ fn decode_jpeg(bytes: &[u8], pixels: Pixels) -> Result<(Image, u16), DataError> 
         .jpeg_set_out_colorspace(color);
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
     let data = decoder.decode().map_err(broken)?;
-    // The decoder fills in for the last few bytes of the scan where they are missing.
-    if !has_end_marker(bytes) {
-        return Err(DataError::Image("not a whole JPEG image: it ends early".into()));
-    }
+    let orientation = read_header(bytes)?;
     let info = decoder.info().ok_or_else(|| DataError::Image("a JPEG image without header".into()))?;
     let (width, height) = (usize::from(info.width), usize::from(info.height));
     let channels = pixels.channels();
@@ -132,25 +141,38 @@ fn decode_jpeg(bytes: &[u8], pixels: Pixels) -> Result<(Image, u16), DataError> 
             decoder.input_colorspace()
         )));
     }
-    let orientation = decoder.exif().map_or(1, |block| exif::orientation(block));
     Ok((Image { width, height, channels, data }, orientation))
 }
 
-/// Whether an end-of-image marker follows the header. (Thumbnails in the header have their own.)
-fn has_end_marker(bytes: &[u8]) -> bool {
+fn decode_jpeg_exactly(bytes: &[u8], pixels: Pixels) -> Result<(Image, u16), DataError> {
+    let orientation = read_header(bytes)?;
+    Ok((turbo::decode(bytes, pixels)?, orientation))
+}
+
+/// The EXIF orientation of a JPEG file, which must have an end-of-image marker after its header: decoders make up
+/// for the last few bytes of a scan where they are missing. (Thumbnails in the header have markers of their own.)
+fn read_header(bytes: &[u8]) -> Result<u16, DataError> {
     const START_OF_SCAN: u8 = 0xda;
-    let mut at = 2;
-    while let Some(&[prefix, marker, high, low]) = bytes.get(at..at + 4) {
-        if prefix != 0xff {
-            return false;
+    const APP1: u8 = 0xe1;
+    let early = || DataError::Image("not a whole JPEG image: it ends early".into());
+    let (mut at, mut orientation) = (2, 1);
+    while let Some(&[0xff, marker, high, low]) = bytes.get(at..at + 4) {
+        if marker == 0xff {
+            at += 1;
+            continue;
         }
-        at += match marker {
-            0xff => 1,
-            START_OF_SCAN => return bytes[at..].windows(2).rev().any(|pair| pair == [0xff, 0xd9]),
-            _ => 2 + usize::from(u16::from_be_bytes([high, low])),
-        };
+        if marker == START_OF_SCAN {
+            let ends = bytes[at..].windows(2).rev().any(|pair| pair == [0xff, 0xd9]);
+            return if ends { Ok(orientation) } else { Err(early()) };
+        }
+        let next = at + 2 + usize::from(u16::from_be_bytes([high, low]));
+        let segment = bytes.get(at + 4..next).unwrap_or_default();
+        if let (APP1, Some(tiff)) = (marker, segment.strip_prefix(b"Exif\0\0")) {
+            orientation = exif::orientation(tiff);
+        }
+        at = next;
     }
-    false
+    Err(early())
 }
 
 fn decode_png(bytes: &[u8], pixels: Pixels) -> Result<(Image, u16), DataError> {
@@ -193,7 +215,7 @@ fn luma(pixel: &[u8]) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Pixels, decode};
+    use super::{Codec, Pixels, decode};
 
     fn png(width: u32, height: u32, color: png::ColorType, data: &[u8]) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -209,17 +231,17 @@ mod tests {
     #[test]
     fn png_drops_alpha_and_spreads_gray() {
         let bytes = png(2, 1, png::ColorType::Rgba, &[1, 2, 3, 9, 4, 5, 6, 9]);
-        assert_eq!(decode(&bytes, Pixels::Rgb).expect("png").data, [1, 2, 3, 4, 5, 6]);
+        assert_eq!(decode(&bytes, Pixels::Rgb, Codec::Fast).expect("png").data, [1, 2, 3, 4, 5, 6]);
         let bytes = png(2, 1, png::ColorType::Grayscale, &[7, 8]);
-        assert_eq!(decode(&bytes, Pixels::Rgb).expect("png").data, [7, 7, 7, 8, 8, 8]);
-        assert_eq!(decode(&bytes, Pixels::Gray).expect("png").data, [7, 8]);
+        assert_eq!(decode(&bytes, Pixels::Rgb, Codec::Fast).expect("png").data, [7, 7, 7, 8, 8, 8]);
+        assert_eq!(decode(&bytes, Pixels::Gray, Codec::Fast).expect("png").data, [7, 8]);
     }
 
     #[test]
     fn every_truncation_of_a_png_is_an_error() {
         let bytes = png(5, 4, png::ColorType::Grayscale, &[3; 20]);
         for end in 0..bytes.len() {
-            assert!(decode(&bytes[..end], Pixels::Gray).is_err(), "{end} of {}", bytes.len());
+            assert!(decode(&bytes[..end], Pixels::Gray, Codec::Fast).is_err(), "{end} of {}", bytes.len());
         }
     }
 }

@@ -47,6 +47,10 @@ pub enum Operation {
     CutoutLeft = 20,
     /// Where it begins, vertically.
     CutoutTop = 21,
+    /// Whether to compress.
+    Jpeg = 22,
+    /// To which quality.
+    JpegQuality = 23,
 }
 
 /// Identifies the sample that draws are for.

@@ -3,7 +3,7 @@
 use super::DataError;
 use super::augment::{self, Augmentation};
 use super::color::{HsvShift, Row};
-use super::decode::{Image, Pixels, decode};
+use super::decode::{Codec, Image, Pixels, decode};
 use super::resize::{linear, nearest_indices};
 use crate::vector::vectorized;
 
@@ -89,6 +89,7 @@ pub struct Transform {
     /// original ones, so its two halves disagree.
     consistent_hsv: bool,
     crop_margin: Option<f64>,
+    codec: Codec,
     /// For each channel.
     scaling: Vec<Scaling>,
 }
@@ -107,6 +108,7 @@ impl Transform {
         (mean, std): (&[f32], &[f32]),
         consistent_hsv: bool,
         crop_margin: Option<f64>,
+        codec: Codec,
     ) -> Result<Self, DataError> {
         if size == 0 || depth_size == 0 {
             return Err(DataError::Image("image and depth size must be positive".into()));
@@ -122,7 +124,7 @@ impl Transform {
             .zip(std)
             .map(|(mean, std)| Scaling { offset: mean * 255.0, factor: 1.0 / (std * 255.0) })
             .collect();
-        Ok(Self { size, depth_size, color, consistent_hsv, crop_margin, scaling })
+        Ok(Self { size, depth_size, color, consistent_hsv, crop_margin, codec, scaling })
     }
 
     /// Channels of the output.
@@ -163,16 +165,16 @@ impl Transform {
     ) -> Result<(), DataError> {
         assert!(image_out.len() == self.channels() * self.size * self.size);
         assert!(depth_out.len() == self.depth_size * self.depth_size);
-        let image = decode(image, Pixels::Rgb)?;
+        let image = decode(image, Pixels::Rgb, self.codec)?;
         let depth = depth
-            .map(|bytes| decode(bytes, Pixels::Gray))
+            .map(|bytes| decode(bytes, Pixels::Gray, self.codec))
             .transpose()
             .map_err(|e| DataError::Image(format!("depth map: {e}")))?;
         let (mut image, mut depth) = match self.crop_margin {
             None => (image, depth),
             Some(margin) => crop_both(&image, depth.as_ref(), landmarks, margin)?,
         };
-        draws.augmentation.apply(&mut image);
+        draws.augmentation.apply(&mut image)?;
         if let Some(region) = draws.augmentation.crop {
             depth = depth.map(|depth| augment::crop(&depth, region));
         }

@@ -17,7 +17,7 @@ use super::run_on;
 use crate::data::augment::{Augmentation, Region};
 use crate::data::batch::{Item, load};
 use crate::data::color::HsvShift;
-use crate::data::decode::{Pixels, RAW_MAGIC, decode as decode_image};
+use crate::data::decode::{Codec, Pixels, RAW_MAGIC, decode as decode_image};
 use crate::data::pack::{Pack, PackWriter};
 use crate::data::random::{Key, Operation};
 use crate::data::transform::{Color, Draws, Landmarks, Transform};
@@ -221,6 +221,8 @@ struct Augment {
     blur_sigma: f64,
     noise: f64,
     noise_std: f64,
+    jpeg: f64,
+    jpeg_quality: f64,
     cutout: f64,
     cutout_area: f64,
 }
@@ -256,6 +258,8 @@ impl Augment {
                     .then(|| key.between(O::BlurSigma, 0.1, self.blur_sigma) as f32),
                 noise: wanted(O::Noise, self.noise)
                     .then(|| (key.between(O::NoiseDeviation, 0.0, self.noise_std) as f32, key)),
+                jpeg: wanted(O::Jpeg, self.jpeg)
+                    .then(|| key.between(O::JpegQuality, self.jpeg_quality, 101.0).clamp(1.0, 100.0) as u8),
                 cutout: wanted(O::Cutout, self.cutout).then(|| {
                     let side = key.between(O::CutoutArea, 0.0, self.cutout_area).sqrt();
                     place([O::CutoutLeft, O::CutoutTop], side, side)
@@ -288,6 +292,7 @@ impl PyTransform {
         consistent_hsv: bool,
         crop_margin: Option<f64>,
         output: &str,
+        decoder: &str,
     ) -> PyResult<Self> {
         let unknown = |name: &str, known: &str, found: &str| {
             PyValueError::new_err(format!("{name} must be {known}, not '{found}'"))
@@ -303,8 +308,14 @@ impl PyTransform {
             "uint8" => false,
             other => return Err(unknown("output", "'float32' or 'uint8'", other)),
         };
+        let codec = match decoder {
+            "fast" => Codec::Fast,
+            "exact" => Codec::Exact,
+            other => return Err(unknown("decoder", "'fast' or 'exact'", other)),
+        };
+        let scaling = (&mean[..], &std[..]);
         let transform =
-            Transform::new(image_size, depth_size, color, (&mean, &std), consistent_hsv, crop_margin)
+            Transform::new(image_size, depth_size, color, scaling, consistent_hsv, crop_margin, codec)
                 .map_err(|e| PyValueError::new_err(e.to_string()))?;
         Ok(Self { transform, float, shelf: Arc::default() })
     }
@@ -322,6 +333,7 @@ impl PyTransform {
         linear: Option<(f32, f32)>,
         blur: Option<f32>,
         noise: Option<(f32, u64)>,
+        jpeg: Option<u8>,
         cutout: Option<Region>,
     ) -> PyResult<(Bound<'py, PyUntypedArray>, Bound<'py, PyArray2<f32>>)> {
         let jitter = jitter.map(|(hue, saturation, value)| HsvShift { hue, saturation, value });
@@ -330,14 +342,16 @@ impl PyTransform {
             && finite(cutout)
             && linear.is_none_or(|(contrast, brightness)| (contrast + brightness).is_finite())
             && blur.is_none_or(|sigma| (0.01..=100.0).contains(&sigma))
-            && noise.is_none_or(|(std, _)| (0.0..=1e6).contains(&std));
+            && noise.is_none_or(|(std, _)| (0.0..=1e6).contains(&std))
+            && jpeg.is_none_or(|quality| (1..=100).contains(&quality));
         if !fits {
             return Err(PyValueError::new_err(
-                "crop, cutout and linear must be finite, blur from 0.01 to 100 pixels, noise not negative",
+                "crop, cutout and linear must be finite, blur from 0.01 to 100 pixels, noise not negative, \
+                 jpeg from 1 to 100",
             ));
         }
         let noise = noise.map(|(std, seed)| (std, Key { seed, epoch: 0, domain: 0, sample: 0 }));
-        let augmentation = Augmentation { crop, linear, blur, noise, cutout };
+        let augmentation = Augmentation { crop, linear, blur, noise, jpeg, cutout };
         let draws = Draws { flip, jitter, augmentation };
         let item = Item { image, depth, landmarks: landmarks.as_ref(), draws };
         let (images, depths, failed) = self.load_items(py, &[item], 1)?;
@@ -391,6 +405,9 @@ impl PyTransform {
             })
             .collect();
         let (images, depths, failed) = self.load_items(py, &items, threads)?;
+        for domain in &domains {
+            domain.pack.check_unchanged().map_err(data_error)?;
+        }
         let failures = failed
             .into_iter()
             .map(|(at, error)| {
@@ -533,12 +550,13 @@ enum Pointer {
     Bytes(*mut u8),
 }
 
-/// Decodes a JPEG or PNG file to an array of uint8: (H, W, 3), or (H, W, 1) if `gray`.
+/// Decodes a JPEG, PNG or raw file to an array of uint8: (H, W, 3), or (H, W, 1) if `gray`.
 #[pyfunction]
-#[pyo3(signature = (image, gray=false))]
-fn decode<'py>(py: Python<'py>, image: &[u8], gray: bool) -> PyResult<Bound<'py, PyArray3<u8>>> {
+#[pyo3(signature = (image, gray=false, exact=false))]
+fn decode<'py>(py: Python<'py>, image: &[u8], gray: bool, exact: bool) -> PyResult<Bound<'py, PyArray3<u8>>> {
     let pixels = if gray { Pixels::Gray } else { Pixels::Rgb };
-    let image = py.allow_threads(|| decode_image(image, pixels)).map_err(data_error)?;
+    let codec = if exact { Codec::Exact } else { Codec::Fast };
+    let image = py.allow_threads(|| decode_image(image, pixels, codec)).map_err(data_error)?;
     image.data.into_pyarray(py).reshape([image.height, image.width, image.channels])
 }
 
@@ -546,6 +564,7 @@ pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("DataError", module.py().get_type::<DataError>())?;
     module.add("MAX_KEY", pack::MAX_KEY)?;
     module.add("RAW_MAGIC", PyBytes::new(module.py(), RAW_MAGIC))?;
+    module.add("EXACT_DECODER_IS_VECTORIZED", crate::data::exact_decoder_is_vectorized())?;
     module.add_class::<PyPack>()?;
     module.add_class::<PyPackWriter>()?;
     module.add_class::<PySamples>()?;

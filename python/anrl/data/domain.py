@@ -119,15 +119,16 @@ class Domain:
         Raises:
             DataError: one of the parts would lack a class.
         """
-        groups, group = np.unique([r.subject or r.video for r in self.records], return_inverse=True)
-        order = np.random.default_rng(seed).permutation(len(groups))
-        count = min(max(1, round(fraction * len(groups))), len(groups) - 1)
+        group = self.records.groups
+        groups = int(group.max()) + 1
+        order = np.random.default_rng(seed).permutation(groups)
+        count = min(max(1, round(fraction * groups)), groups - 1)
         held = np.isin(group, order[:count])
         parts = self._part(~held), self._part(held)
         for part, purpose in zip(parts, ("training", "validation"), strict=True):
             if set(part.labels.tolist()) != {0, 1}:
                 raise DataError(
-                    f"{self.path}: holding out {count} of {len(groups)} subjects leaves the {purpose} part "
+                    f"{self.path}: holding out {count} of {groups} subjects leaves the {purpose} part "
                     "without samples of both classes; change the held-out fraction or the seed"
                 )
         return parts

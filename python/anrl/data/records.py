@@ -39,9 +39,18 @@ class Texts(NamedTuple):
 
     def at(self, row: int) -> str:
         """The string of a row."""
-        code = int(self.codes[row])
+        return self.named(int(self.codes[row]))
+
+    def named(self, code: int) -> str:
+        """The string of a number."""
         start = int(self.ends[code - 1]) if code else 0
-        return self.blob[start : self.ends[code]].tobytes().decode()
+        return self.blob[start : self.ends[code]].tobytes().decode(errors="replace")
+
+    def check(self) -> None:
+        """Raises a ValueError if strings lie outside the bytes, or rows have none."""
+        bounds = np.concatenate([[0], self.ends, [len(self.blob)]])
+        if (np.diff(bounds) < 0).any() or (self.codes < 0).any() or (self.codes >= len(self.ends)).any():
+            raise ValueError("texts out of bounds")
 
 
 class Contents(NamedTuple):
@@ -84,6 +93,18 @@ class Records(Sequence[Record]):
     def labels(self) -> NDArray[np.int64]:
         """(N,): 0 = bona fide, 1 = attack."""
         return self.label[self.rows].astype(np.int64)
+
+    @property
+    def groups(self) -> NDArray[np.int64]:
+        """(N,): the same number for samples of one subject, or of one video if they name no subject."""
+        subject, video = self.texts["subject"], self.texts["video"]
+        pairs = subject.codes[self.rows].astype(np.int64) * len(video.ends) + video.codes[self.rows]
+        found, numbers = np.unique(pairs, return_inverse=True)
+        names = [
+            subject.named(pair // len(video.ends)) or video.named(pair % len(video.ends)) for pair in found
+        ]
+        order = {name: number for number, name in enumerate(sorted(set(names)))}
+        return np.array([order[name] for name in names], np.int64)[numbers]
 
     def __len__(self) -> int:
         """The number of samples."""
@@ -152,6 +173,10 @@ def decode_index(index: bytes, where: str) -> tuple[str, Records, Contents]:
         lengths = {len(column) for column in (label, *contents, *(text.codes for text in texts.values()))}
         if len(lengths) != 1:
             raise ValueError("columns differ in length")
+        for text in texts.values():
+            text.check()
+        if (label > 1).any() or columns["landmarks"].shape not in ((0, 10), (len(label), 10)):
+            raise ValueError("labels or landmarks of another kind")
         records = Records(texts, label, columns["landmarks"], np.arange(len(label)))
         return metadata["name"], records, contents
     except (KeyError, ValueError, TypeError, safetensors.SafetensorError) as error:

@@ -1,10 +1,10 @@
 """How a sample becomes the network's input."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,24 +17,24 @@ Region = tuple[float, float, float, float]
 class Transform:
     """Decoding, colour conversion, augmentation, resizing and normalization, in Rust.
 
-    After decoding, the pixels are those of OpenCV 5 and albumentations 2.0.8. The decoder is pure Rust:
-    PNG is exact, JPEG differs from libjpeg-turbo by a few levels (see the README).
+    After decoding, the pixels are those of OpenCV 5 and albumentations 2.0.8; with ``decoder="exact"`` the
+    decoded ones are too.
 
     Called on one sample it is deterministic and takes the draws as arguments; in a loader the draws come from
     the loader's seed with the probabilities and ranges given here. What happens, in this order: decoding,
-    cropping to the landmarks; random resized crop, contrast and brightness, blur, noise, cutout (off by
-    default, on RGB before HSV is computed); shifts of hue, saturation and value; flip; resizing;
-    normalization.
+    cropping to the landmarks; random resized crop, contrast and brightness, blur, noise, JPEG compression,
+    cutout (off by default, on RGB before HSV is computed); shifts of hue, saturation and value; flip;
+    resizing; normalization.
     """
 
     image_size: int = 256
     """Side S of the square output in pixels."""
     color: Literal["rgb_hsv", "rgb", "hsv"] = "rgb_hsv"
     """Channels of the output. HSV is OpenCV's 8-bit convention (H 0..179)."""
-    mean: float = 0.5
-    """Subtracted from every channel, as a fraction of 255."""
-    std: float = 0.5
-    """Divides every channel, as a fraction of 255."""
+    mean: float | Sequence[float] = 0.5
+    """Subtracted from every channel, as a fraction of 255: one number, or one for each channel."""
+    std: float | Sequence[float] = 0.5
+    """Divides every channel, as ``mean`` is subtracted."""
     flip: float = 0.5
     """Probability of a horizontal flip."""
     jitter: float = 0.1
@@ -68,6 +68,10 @@ class Transform:
     """Probability of adding (about) Gaussian noise."""
     noise_std: float = 10.0
     """Its largest standard deviation, of 255."""
+    jpeg: float = 0.0
+    """Probability of compressing (OpenCV's JPEG, halved chroma)."""
+    jpeg_quality: float = 30
+    """The lowest quality, 1 to 100; the highest is 100."""
     cutout: float = 0.0
     """Probability of making a part of the image black."""
     cutout_area: float = 0.2
@@ -75,6 +79,10 @@ class Transform:
     output: Literal["float32", "uint8"] = "float32"
     """Normalized float32, or the 8-bit levels, a quarter of the memory, for :meth:`normalize` to scale where
     the network runs."""
+    decoder: Literal["fast", "exact"] = "fast"
+    """How JPEG files are decoded: "fast" in Rust, at most 6 levels from libjpeg-turbo's pixels, or "exact" by
+    libjpeg-turbo, byte for byte as OpenCV; 3 times slower where ``nasm`` was missing when anrl was built. PNG
+    files are exact always."""
 
     def __post_init__(self) -> None:
         """Checks the arguments.
@@ -84,7 +92,7 @@ class Transform:
         """
         if self.image_size < 8 or self.image_size % 8:
             raise ValueError(f"image_size must be a positive multiple of 8, not {self.image_size}")
-        for name in ("flip", "jitter", "linear", "blur", "noise", "cutout"):
+        for name in ("flip", "jitter", "linear", "blur", "noise", "jpeg", "cutout"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be a probability in [0, 1], not {getattr(self, name)}")
         for name in ("hue", "saturation", "value", "contrast", "brightness", "noise_std"):
@@ -95,6 +103,11 @@ class Transform:
                 raise ValueError(f"{name} must be a share in (0, 1], not {getattr(self, name)}")
         if not 0.1 <= self.blur_sigma <= 50:
             raise ValueError(f"blur_sigma must be from 0.1 to 50 pixels, not {self.blur_sigma}")
+        if not 1 <= self.jpeg_quality <= 100:
+            raise ValueError(f"jpeg_quality must be from 1 to 100, not {self.jpeg_quality}")
+        for name in ("mean", "std"):
+            if not isinstance(value := getattr(self, name), int | float):
+                object.__setattr__(self, name, tuple(float(v) for v in value))
         if self.hsv not in ("compat", "consistent"):
             raise ValueError(f"hsv must be 'compat' or 'consistent', not {self.hsv!r}")
         self.core  # noqa: B018  # checks the rest
@@ -116,22 +129,29 @@ class Transform:
             self.image_size,
             depth_size,
             self.color,
-            [self.mean] * self.channels,
-            [self.std] * self.channels,
+            self._per_channel(self.mean),
+            self._per_channel(self.std),
             self.hsv == "consistent",
             self.crop_margin,
             self.output,
+            self.decoder,
         )
 
-    def normalize(self, levels: Tensor) -> Tensor:
-        """The float32 image of 8-bit levels, on any device: what ``output="float32"`` gives, to the bit.
+    def _per_channel(self, values: float | Sequence[float]) -> list[float]:
+        return [values] * self.channels if isinstance(values, int | float) else list(values)
 
-        Images that are float32 already stay as they are.
+    def normalize(self, levels: Tensor) -> Tensor:
+        """The float32 image of 8-bit levels (…, channels, S, S), on any device.
+
+        It is what ``output="float32"`` gives, to the bit. Images that are float32 already stay as they are.
         """
         if levels.is_floating_point():
             return levels
-        mean, std, full = np.float32(self.mean), np.float32(self.std), np.float32(255)
-        return (levels.float() - float(mean * full)) * float(1 / (std * full))
+        mean, std = (
+            torch.tensor(self._per_channel(v), device=levels.device)[:, None, None]
+            for v in (self.mean, self.std)
+        )
+        return (levels.float() - mean * 255) * (1 / (std * 255))
 
     def __call__(
         self,
@@ -146,6 +166,7 @@ class Transform:
         linear: tuple[float, float] | None = None,
         blur: float | None = None,
         noise: tuple[float, int] | None = None,
+        jpeg: int | None = None,
         cutout: Region | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Transforms one sample.
@@ -161,6 +182,7 @@ class Transform:
             linear: Contrast, and what is added to the brightness, of 255.
             blur: Standard deviation in pixels.
             noise: Standard deviation, of 255, and a seed.
+            jpeg: Quality to compress to, 1 to 100.
             cutout: The part to make black, as for ``crop``.
 
         Returns:
@@ -171,6 +193,6 @@ class Transform:
         """
         depth = None if label == 1 else depth
         image_out, depth_out = self.core.apply(
-            image, depth, landmarks, flip, jitter, crop, linear, blur, noise, cutout
+            image, depth, landmarks, flip, jitter, crop, linear, blur, noise, jpeg, cutout
         )
         return torch.from_numpy(image_out), torch.from_numpy(depth_out)
