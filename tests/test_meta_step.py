@@ -1,12 +1,16 @@
 """The meta step against finite differences and a hand-written MAML."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 from torch.func import functional_call
+from torch.multiprocessing.reductions import StorageWeakRef
 from torch.nn import functional as F
 
 from anrl.losses import DualCalibration
 from anrl.models import ANRLNet
+from anrl.nn import AdaptiveNorm2d, recompute_norms
 from anrl.train import DomainBatch, LossWeights, joint_step, meta_step
 
 WEIGHTS = LossWeights(1, 0.1, 0.01, 0.01)
@@ -113,6 +117,46 @@ def test_first_order_is_near_for_small_inner_steps():
         ]
         first[rate] = (gradients[0] - gradients[1]).norm() / gradients[0].norm()
     assert 0 < first[1e-3] < 0.2 * first[1e-2]
+
+
+def test_first_order_takes_the_inner_gradient_for_a_constant():
+    model, batches = small(domains=4)
+    split = {"meta_train": [1, 3], "meta_test": [0, 2], "inner_lr": 0.5, "weights": WEIGHTS}
+    loss, _ = meta_step(model, None, batches, first_order=True, **split)
+    found = torch.autograd.grad(loss, list(model.parameters()))
+    inner = sum(loss_of(model, {}, batches[k]) for k in (1, 3))
+    gates = model.gate_parameters()
+    gradients = torch.autograd.grad(inner, list(gates.values()), retain_graph=True)
+    fast = {n: p - 0.5 * g for (n, p), g in zip(gates.items(), gradients, strict=True)}
+    expected = inner + sum(loss_of(model, fast, batches[k]) for k in (0, 2))
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(found, torch.autograd.grad(expected, list(model.parameters())))
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_recomputing_norms_changes_no_bit(channels_last):
+    model, batches = small()
+    if channels_last:
+        model = model.to(memory_format=torch.channels_last)
+    found = []
+    for context in (nullcontext, recompute_norms):
+        with context():
+            loss = total(model, batches)
+        found.append((loss.detach(), *torch.autograd.grad(loss, list(model.parameters()))))
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
+def test_recomputed_norms_are_not_kept():
+    norm, conv = AdaptiveNorm2d(8, activation="relu"), torch.nn.Conv2d(8, 8, 3, padding=1)
+    x = torch.randn(2, 8, 16, 16, requires_grad=True)
+    for context, gone in ((nullcontext, False), (recompute_norms, True)):
+        with context():
+            y = norm(x)
+            result = conv(y)
+            storage = StorageWeakRef(y.untyped_storage())
+            del y
+            assert storage.expired() == gone
+        result.sum().backward()
 
 
 def test_every_domain_has_its_own_batch_statistics():

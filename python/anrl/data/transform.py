@@ -31,9 +31,9 @@ class Transform:
     """Side S of the square output in pixels."""
     color: Literal["rgb_hsv", "rgb", "hsv"] = "rgb_hsv"
     """Channels of the output. HSV is OpenCV's 8-bit convention (H 0..179)."""
-    mean: float | Sequence[float] = 0.5
-    """Subtracted from every channel, as a fraction of 255: one number, or one for each channel."""
-    std: float | Sequence[float] = 0.5
+    mean: Any = 0.5
+    """Subtracted from every channel, as a fraction of 255: one number, or a list of one for each channel."""
+    std: Any = 0.5
     """Divides every channel, as ``mean`` is subtracted."""
     flip: float = 0.5
     """Probability of a horizontal flip."""

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from anrl.nn import average_tensors
 from anrl.ops import centre_distances
 
 
@@ -41,6 +42,8 @@ class DualCalibration(nn.Module):
     real: Tensor
     fake: Tensor
     seen: Tensor
+    synchronized: bool = False
+    """Whether centres move by the samples of all processes; losses stay those of this process' samples."""
 
     def __init__(
         self,
@@ -101,6 +104,9 @@ class DualCalibration(nn.Module):
     @torch.no_grad()
     def _move(self, domain: int, real: Tensor, fake: Tensor) -> None:
         weight = 1 - self.momentum if self.seen[domain] else 1.0
-        self.real[domain].lerp_(real.mean(0).to(self.real.dtype), weight)
-        self.fake[domain].lerp_(fake.mean(0).to(self.fake.dtype), weight)
+        for centres, features in ((self.real, real), (self.fake, fake)):
+            total = torch.cat([features.sum(0), features.new_full((1,), len(features))])
+            if self.synchronized:
+                (total,) = average_tensors([total])
+            centres[domain].lerp_((total[:-1] / total[-1]).to(centres.dtype), weight)
         self.seen[domain] = True

@@ -5,6 +5,8 @@ from anrl.nn.adaptive_norm import AdaptiveNorm1d, AdaptiveNorm2d, AdaptiveNorm3d
 from anrl.nn.convert import convert_adaptive_norm, convert_sync_adaptive_norm
 from anrl.nn.gate import GATES, Gate, make_gate
 from anrl.nn.statistics import gate_statistics
+from anrl.nn.sync import SyncBatchNorm2d, average_tensors
+from anrl.ops import recompute_norms
 
 __all__ = [
     "GATES",
@@ -12,9 +14,12 @@ __all__ = [
     "AdaptiveNorm2d",
     "AdaptiveNorm3d",
     "Gate",
+    "SyncBatchNorm2d",
+    "average_tensors",
     "convert_adaptive_norm",
     "convert_sync_adaptive_norm",
     "functional",
     "gate_statistics",
     "make_gate",
+    "recompute_norms",
 ]

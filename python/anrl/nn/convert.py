@@ -1,5 +1,6 @@
 """Adaptive normalization in models that were written without it."""
 
+from collections.abc import Mapping
 from typing import TypeVar, cast
 
 import torch.distributed as dist
@@ -7,9 +8,11 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from anrl.nn.adaptive_norm import AdaptiveNorm2d, AdaptiveNorm3d, _AdaptiveNorm
+from anrl.nn.sync import SyncBatchNorm2d
 
 Model = TypeVar("Model", bound=nn.Module)
 
+_BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 _TWINS: dict[type[nn.Module], type[_AdaptiveNorm]] = {
     nn.BatchNorm2d: AdaptiveNorm2d,
     nn.BatchNorm3d: AdaptiveNorm3d,
@@ -53,18 +56,16 @@ def convert_adaptive_norm(model: Model, gate: str = "1layer") -> Model | _Adapti
     for name, module in model.named_modules():
         if isinstance(module, _BatchNorm) and not isinstance(module, nn.BatchNorm1d):
             made[module] = _adaptive(name, module, gate)
-    for path, module in list(model.named_modules(remove_duplicate=False)):
-        if path and module in made:
-            parent, _, name = path.rpartition(".")
-            model.get_submodule(parent).register_module(name, made[module])
+    _replace(model, made)
     return made.get(model, model)
 
 
 def convert_sync_adaptive_norm(model: Model, process_group: dist.ProcessGroup | None = None) -> Model:
-    """Lets the adaptive normalization layers of a model share their batch statistics between processes.
+    """Lets the normalization layers of a model share their batch statistics between processes.
 
-    In training the batch branch then normalizes by the samples of all processes, of which some may have fewer
-    than others, or none. Gradients are those of the sum of all processes' losses, to any order of
+    In training, adaptive normalization (its batch branch) and ``BatchNorm2d``, which becomes
+    :class:`anrl.nn.SyncBatchNorm2d`, then normalize by the samples of all processes, of which some may have
+    fewer than others, or none. Gradients are those of the sum of all processes' losses, to any order of
     differentiation, on every backend that can all-reduce. Where no process group is initialized nothing
     changes.
 
@@ -75,10 +76,30 @@ def convert_sync_adaptive_norm(model: Model, process_group: dist.ProcessGroup | 
     Returns:
         The model.
     """
+    made: dict[nn.Module, nn.Module] = {}
     for module in model.modules():
         if isinstance(module, _AdaptiveNorm):
             module.synchronized, module.process_group = True, process_group
-    return model
+        elif type(module) is nn.BatchNorm2d:
+            made[module] = _synchronized(module, process_group)
+    _replace(model, made)
+    return made.get(model, model)  # type: ignore[return-value]  # a batch normalization becomes another
+
+
+def _synchronized(old: nn.BatchNorm2d, process_group: dist.ProcessGroup | None) -> SyncBatchNorm2d:
+    new = SyncBatchNorm2d(old.num_features, old.eps, old.momentum, old.affine, old.track_running_stats)
+    new.process_group = process_group
+    new.weight, new.bias = old.weight, old.bias
+    for buffer in _BUFFERS:
+        setattr(new, buffer, getattr(old, buffer))
+    return new.train(old.training)
+
+
+def _replace(model: nn.Module, made: Mapping[nn.Module, nn.Module]) -> None:
+    for path, module in list(model.named_modules(remove_duplicate=False)):
+        if path and module in made:
+            parent, _, name = path.rpartition(".")
+            model.get_submodule(parent).register_module(name, made[module])
 
 
 def _adaptive(name: str, old: _BatchNorm, gate: str) -> _AdaptiveNorm:
@@ -106,7 +127,7 @@ def _adaptive(name: str, old: _BatchNorm, gate: str) -> _AdaptiveNorm:
         new.instance_weight, new.instance_bias = (
             nn.Parameter(p.detach().clone(), requires_grad=p.requires_grad) for p in (old.weight, old.bias)
         )
-    for buffer in ("running_mean", "running_var", "num_batches_tracked"):
+    for buffer in _BUFFERS:
         setattr(new, buffer, getattr(old, buffer))
     if isinstance(new, AdaptiveNormAct2d):
         new.drop, new.act = cast(nn.Module, old.drop), cast(nn.Module, old.act)

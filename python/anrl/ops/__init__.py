@@ -10,6 +10,7 @@ from anrl.ops.passes import (
     scale_shift,
     scale_shift_twin,
 )
+from anrl.ops.recompute import recompute_norms
 
 __all__ = [
     "GATE_FORMULAS",
@@ -20,6 +21,7 @@ __all__ = [
     "centre_distances_twin",
     "instance_moments",
     "instance_moments_twin",
+    "recompute_norms",
     "scale_shift",
     "scale_shift_twin",
     "twins_only",

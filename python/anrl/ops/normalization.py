@@ -17,6 +17,7 @@ from anrl import _anrl
 from anrl.ops.gates import GATE_FORMULAS
 from anrl.ops.kernels import KERNEL_DTYPES, dense, is_channels_last, kernels_serve
 from anrl.ops.passes import instance_moments, scale_shift
+from anrl.ops.recompute import remember
 
 Gate = str | Callable[..., Tensor]
 """A name in ``GATE_FORMULAS``, or a function of the mean (N, C) and the gate's parameters."""
@@ -85,6 +86,8 @@ def adaptive_norm(
     x = dense(x, is_channels_last(x))
     if torch.is_grad_enabled() and any(t.requires_grad for t in (x, *tensors)):
         y, mean, variance = _AdaptiveNorm.apply(settings, x, *tensors)  # type: ignore[no-untyped-call]
+        inputs = [t.detach() for t in (x, *tensors)]
+        remember(y, lambda: _kernel(settings).forward(inputs[0], inputs[1:])[0])
         return y, mean, variance
     y, _, _, mean, variance = _kernel(settings).forward(x, tensors)
     return y, mean, variance

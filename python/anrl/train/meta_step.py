@@ -1,10 +1,10 @@
 """One step of ANRL's meta-learning (section 3.4), for any number of domains and any split of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
@@ -33,12 +33,14 @@ class LossWeights(NamedTuple):
 
 
 class DomainLosses(NamedTuple):
-    """The four unweighted losses of one domain, each a scalar without graph."""
+    """The four unweighted losses of one domain, and its accuracy, each a scalar without graph."""
 
     classification: Tensor
     depth: Tensor
     inter_domain: Tensor
     inter_class: Tensor
+    accuracy: Tensor
+    """Not a loss: the share of samples whose larger logit is that of their class."""
 
 
 class MetaStepLosses(NamedTuple):
@@ -59,6 +61,7 @@ def meta_step(
     first_order: bool = False,
     detach_base: bool = False,
     weights: LossWeights | None = None,
+    average: Callable[[Sequence[Tensor]], Sequence[Tensor]] | None = None,
 ) -> tuple[Tensor, MetaStepLosses]:
     """Computes the loss of one step; ``loss.backward()`` and an optimizer step are the caller's.
 
@@ -79,6 +82,8 @@ def meta_step(
         detach_base: Whether the fast weights start from detached parameters, as in the official code. This
             cuts the gates off most of the meta-test gradient; it is here to reproduce published figures.
         weights: Weights of the losses.
+        average: How the inner gradients of several processes become one, :func:`anrl.nn.average_tensors` for
+            instance, so that all move their gates alike.
 
     Returns:
         The total loss with its graph, and the losses it is made of.
@@ -104,11 +109,15 @@ def meta_step(
     train_loss = torch.stack([loss for loss, _ in train]).sum()
 
     fast: dict[str, Tensor] | None = None
+    gradients: Sequence[Tensor]
     gates = model.gate_parameters()
     if gates and meta_test and inner_lr != 0:
-        gradients = torch.autograd.grad(
-            train_loss, list(gates.values()), create_graph=not first_order, retain_graph=True
-        )
+        if first_order:
+            gradients, train_loss = _differentiated(train_loss, model, gates)
+        else:
+            gradients = torch.autograd.grad(train_loss, list(gates.values()), create_graph=True)
+        if average is not None:
+            gradients = average(gradients)
         fast = {
             name: (gate.detach() if detach_base else gate) - inner_lr * gradient
             for (name, gate), gradient in zip(gates.items(), gradients, strict=True)
@@ -116,6 +125,20 @@ def meta_step(
     test = [forward(domain, fast) for domain in meta_test]
     total = train_loss + sum((loss for loss, _ in test), torch.zeros_like(train_loss))
     return total, MetaStepLosses([parts for _, parts in train], [parts for _, parts in test])
+
+
+def _differentiated(
+    loss: Tensor, model: ANRLNet, gates: dict[str, nn.Parameter]
+) -> tuple[list[Tensor], Tensor]:
+    """The gradients of the gates, and the loss with a graph that only knows its gradient.
+
+    One backward pass gives both, and the memory of the loss's own graph is free for what comes next.
+    """
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    found = torch.autograd.grad(loss, parameters, allow_unused=True)
+    gradients = {p: g for p, g in zip(parameters, found, strict=True) if g is not None}
+    linear = torch.stack([(p * g).sum() for p, g in gradients.items()]).sum()
+    return [gradients[gate] for gate in gates.values()], loss.detach() + (linear - linear.detach())
 
 
 def joint_step(
@@ -160,4 +183,6 @@ def _domain_loss(
     )
     losses = (classification, depth, inter_domain, inter_class)
     total = sum((w * loss for w, loss in zip(weights, losses, strict=True)), zero)
-    return total, DomainLosses(*(loss.detach() for loss in losses))
+    accuracy = (output.logits.argmax(1) == batch.label).double().mean()
+    one, two, three, four = (loss.detach() for loss in losses)
+    return total, DomainLosses(one, two, three, four, accuracy)
