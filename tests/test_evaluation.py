@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -78,9 +79,55 @@ def test_a_checkpoint_is_judged_at_any_criterion(packs, tmp_path):
         assert low == summary[level]["evaluation"]["intervals_95"]["auc"][0]
     done = cli("eval", best, packs[3], "--threshold", "best", check=2)
     assert "criterion 'best' is none of eer" in done.stderr
-    (tmp_path / "run/held_out_scores.csv").unlink()
-    done = cli("eval", best, packs[3], check=2)
-    assert "held_out_scores.csv: not found" in done.stderr
+
+
+def test_a_threshold_comes_from_the_checkpoint_that_is_judged(packs, tmp_path):
+    one, two = (train(load_config(settings(packs, tmp_path / str(k), epochs=1, seed=k))) for k in (0, 1))
+
+    def development(checkpoint):
+        cli("eval", checkpoint, packs[3], check=0)
+        summary = json.loads((checkpoint.parent / "eval/metrics_3.lmdb.json").read_text())
+        return [summary["frame"]["development"][key] for key in ("threshold", "auc", "hter")]
+
+    stored = development(one), development(two)
+    assert stored[0] != pytest.approx(stored[1], rel=1e-3)
+    guest = shutil.copy(two, one.with_name("last.safetensors"))
+    assert development(guest) == pytest.approx(stored[1])
+    one.with_name("held_out_scores.csv").unlink()
+    assert development(one) == pytest.approx(stored[0])
+
+
+def test_a_threshold_needs_the_sources(packs, tmp_path):
+    for pack in packs[:3]:
+        shutil.copytree(pack, tmp_path / pack.name)
+    moved = [tmp_path / pack.name for pack in packs[:3]]
+    best = train(load_config(settings(moved, tmp_path / "run", epochs=1)))
+    shutil.rmtree(moved[0])
+    cli("eval", best, packs[3], check=0)
+    done = cli("eval", best.with_name("last.safetensors"), packs[3], check=2)
+    assert str(moved[0]) in done.stderr and "held-out samples of the sources" in done.stderr
+
+
+def test_domains_of_one_name_are_not_mixed_up(packs, tmp_path):
+    best = train(load_config(settings(packs, tmp_path / "run", epochs=1)))
+    done = cli("eval", best, packs[3], packs[3], check=2)
+    assert "several domains are called 3.lmdb" in done.stderr
+
+
+def test_score_files_of_one_name_are_told_apart(tmp_path):
+    dev = write(tmp_path / "dev.csv", make(0))
+    files = []
+    for k, name in enumerate(("bn", "anrl")):
+        (tmp_path / name / "eval").mkdir(parents=True)
+        files.append(write(tmp_path / name / "eval/scores.csv", make(k + 1)))
+    cli("metrics", *files, files[0], "--dev", dev, "--out", tmp_path / "out", check=0)
+    found = [json.loads((tmp_path / f"out/metrics_{k}-eval-scores.json").read_text()) for k in ("bn", "anrl")]
+    assert [f["video"]["evaluation"]["auc"] for f in found] == [
+        Judgement(make(k).by_video(), 0.5).auc for k in (1, 2)
+    ]
+    twin = files[0].rename(files[0].with_name("a b.csv"))
+    done = cli("metrics", twin, shutil.copy(twin, twin.with_name("a_b.csv")), "--dev", dev, check=2)
+    assert "would both be called" in done.stderr
 
 
 def test_score_files_of_others_are_judged(tmp_path):

@@ -199,6 +199,7 @@ def test_command_line_survives_ctrl_c(packs, tmp_path, number):
         (["meta.train_domains=3"], "meta.train_domains: 3 of 3 domains"),
         (["batch_size=5"], "batch_size: 5 is not even"),
         (["held_out=1"], "held_out"),
+        (["sources.0.name=a/b"], "name: a/b is to name folders too"),
         (["nonsense"], "expected key=value, got 'nonsense'"),
     ],
 )

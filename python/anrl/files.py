@@ -1,5 +1,6 @@
-"""Files that are whole whenever they can be seen."""
+"""Files that are whole whenever they can be seen, and what they are called."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,3 +19,8 @@ def replacing(path: Path) -> Iterator[Path]:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def as_file_name(text: str) -> str:
+    """A name, of a domain perhaps, as part of a file's: all but letters, digits, ".", "-" becomes "_"."""
+    return re.sub(r"[^\w.-]+", "_", text)

@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +12,9 @@ from rich.table import Table
 from anrl import DataError
 from anrl.cli.console import console, errors, progress_bar
 from anrl.cli.data import Columns, DepthRule, open_domain
+from anrl.data import Domain
 from anrl.evaluate import score_domain
+from anrl.files import as_file_name
 from anrl.metrics import (
     Judgement,
     Scores,
@@ -27,7 +29,7 @@ from anrl.metrics.scores import Aggregate
 from anrl.plots import plot_roc, save_figure
 from anrl.train import Checkpoint
 from anrl.train.trainer import HELD_OUT_SCORES, pick_device
-from anrl.train.validation import open_domains
+from anrl.train.validation import open_domains, split_sources
 
 Threshold = Annotated[
     str,
@@ -72,17 +74,24 @@ def evaluate(
         raise typer.BadParameter("name the packs to score: the checkpoint's configuration has no targets")
     if found.config.selection == "target":
         console.print("The checkpoint was chosen by its AUC on the targets: what follows is flattered.")
-    development = read_scores(_held_out(checkpoint))
+    names = [as_file_name(domain.name) for domain in domains]
+    if repeated := [name for name in names if names.count(name) > 1]:
+        raise typer.BadParameter(f"several domains are called {repeated[0]}; score one at a time")
     where = pick_device(device)
     model = found.model().to(where)
+
+    def score(domain: Domain, what: str) -> Scores:
+        with progress_bar(f"scoring {domain.name}{what}") as report:
+            return score_domain(model, domain, found.config.transform, where, report)[0]
+
+    development = _held_out(found, score)
     out = out or checkpoint.parent / "eval"
     out.mkdir(parents=True, exist_ok=True)
     curves: dict[str, Scores] = {}
-    for domain in domains:
-        with progress_bar(f"scoring {domain.name}") as report:
-            frames, _ = score_domain(model, domain, found.config.transform, where, report)
-        write_scores(out / f"scores_{domain.name}.csv", [(domain, frames)])
-        curves[domain.name] = _judge(domain.name, development, frames, threshold, aggregate, out)
+    for domain, name in zip(domains, names, strict=True):
+        frames = score(domain, "")
+        write_scores(out / f"scores_{name}.csv", [(domain, frames)])
+        curves[name] = _judge(name, development, frames, threshold, aggregate, out)
     save_figure(plot_roc(curves, f"{checkpoint.parent.name}, video level"), out / "roc")
     console.print(f"written: {out}/scores_*.csv, metrics_*.json, metrics_*.csv, roc.png")
 
@@ -126,11 +135,11 @@ def metrics(
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
     curves: dict[str, Scores] = {}
-    for file in files:
+    for name, file in _short_names(files).items():
         scores = read(file)
         if bob is not None:
             write_bob_scores(bob, scores)
-        curves[file.stem] = _judge(file.stem, dev, scores, threshold, aggregate, out)
+        curves[name] = _judge(name, dev, scores, threshold, aggregate, out)
     if out is not None:
         save_figure(plot_roc(curves, "video level"), out / "roc")
         console.print(f"written: {out}/metrics_*.json, metrics_*.csv, roc.png")
@@ -204,11 +213,27 @@ def _table(title: str, rows: list[list[str]], criterion: str) -> Table:
     return table
 
 
-def _held_out(checkpoint: Path) -> Path:
-    file = checkpoint.with_name(HELD_OUT_SCORES)
-    if not file.exists():
+def _held_out(checkpoint: Checkpoint, score: Callable[[Domain, str], Scores]) -> Scores:
+    """Scores of held-out source samples: training stores the best checkpoint's; another's are found anew."""
+    file = checkpoint.path.with_name(HELD_OUT_SCORES)
+    if checkpoint.path.stem == "best" and file.exists():
+        return read_scores(file)
+    try:
+        splits = split_sources(checkpoint.config)
+    except DataError as error:
         raise DataError(
-            f"{file}: not found; training writes it beside the best checkpoint, and the threshold comes "
-            "from it"
-        )
-    return file
+            f"{error}. The threshold comes from held-out samples of the sources; only those of the best "
+            f"checkpoint are stored, in {file}"
+        ) from None
+    return Scores.join([score(split.held_out, ", held-out part") for split in splits])
+
+
+def _short_names(files: Sequence[Path]) -> dict[str, Path]:
+    """Files by name, with as many of the folders that they are in as tells them apart."""
+    distinct = {file.absolute(): file for file in files}
+    for depth in range(1, max(len(path.parts) for path in distinct) + 1):
+        parts = (path.with_suffix("").parts[-depth:] for path in distinct)
+        names = [as_file_name("-".join(part)) for part in parts]
+        if len(set(names)) == len(names):
+            return dict(zip(names, distinct.values(), strict=True))
+    raise typer.BadParameter(f"two files would both be called {names[0]}; rename one")

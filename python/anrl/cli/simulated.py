@@ -12,7 +12,7 @@ NAMES = [domain.name for domain in DOMAINS]
 
 def simulated_packs(data: Path, seed: int, quick: bool) -> Path:
     """The folder with a pack for each domain, ``NAME.lmdb``; made if they are not there."""
-    size = {"clips": 2, "frames": 2} if quick else {"clips": 4, "frames": 4}
+    size = {"clips": 2, "frames": 2} if quick else {"clips": 8, "frames": 4}
     if not data.exists():
         faces = demo_faces()
         with progress_bar("simulating captures") as report:

@@ -2,10 +2,11 @@
 
 import base64
 import io
-import re
 from dataclasses import dataclass, field
 
 from matplotlib.figure import Figure
+
+from anrl.files import as_file_name
 
 
 @dataclass
@@ -45,4 +46,4 @@ class Section:
 
     def show(self, figure: Figure, name: str, caption: str) -> None:
         """Adds a figure."""
-        self.pictures.append(Picture(figure, re.sub(r"[^\w.-]+", "_", name), caption))
+        self.pictures.append(Picture(figure, as_file_name(name), caption))

@@ -282,6 +282,9 @@ def _check(config: Config) -> None:
         raise ConfigError(
             f"sources: {len(config.sources)} given; domain generalization needs at least 2 source domains"
         )
+    for domain in [*config.sources, *config.targets]:
+        if "/" in (domain.name or ""):
+            raise ConfigError(f"name: {domain.name} is to name folders too; leave out the slash")
     if config.meta.enabled and not 1 <= config.meta.train_domains < len(config.sources):
         raise ConfigError(
             f"meta.train_domains: {config.meta.train_domains} of {len(config.sources)} domains; at least one "
