@@ -44,7 +44,7 @@ def synthesize(
 
     Subjects are dealt to the four domains, so none is in two. Every subject has ``clips`` live clips and
     ``clips`` attacks, half of them prints and half replays; every clip has ``frames`` frames of one
-    photograph under slight motion. The same seed gives the same files.
+    photograph under slight motion, taken by a camera of its own. The same seed gives the same files.
 
     Args:
         out: A folder that does not exist yet. It appears when everything in it is complete.
@@ -130,7 +130,7 @@ def _clip(
 ) -> list[str]:
     """Writes the frames of one clip and returns their lines of the list."""
     photo = photos[int(generator.integers(len(photos)))].read()
-    attack, instrument, camera = "-", None, model.camera
+    attack, instrument, camera = "-", None, model.camera.another(generator)
     if is_attack:
         attack = "print" if clip % 2 == 0 else "replay"
         variants: Sequence[Print | Replay] = model.prints if attack == "print" else model.replays

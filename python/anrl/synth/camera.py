@@ -1,6 +1,6 @@
 """A camera: from a scene in linear light to an 8-bit picture."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,16 @@ class Camera:
     """Mean distance of a pixel from gray that it aims at, in [0, 1]."""
     jpeg_quality: int
     """Quality of the stored JPEG file."""
+
+    def another(self, generator: np.random.Generator) -> "Camera":
+        """Another camera of the same place: with more or less noise, blur and compression."""
+        noise, blur, quality = generator.standard_normal(3)
+        return replace(
+            self,
+            noise=self.noise * float(np.exp(0.4 * noise)),
+            blur=self.blur * float(np.exp(0.2 * blur)),
+            jpeg_quality=int(np.clip(self.jpeg_quality + 10 * quality, 40, 97)),
+        )
 
     def capture(self, scene: Floats, generator: np.random.Generator) -> NDArray[np.uint8]:
         """Takes a picture.
