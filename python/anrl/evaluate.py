@@ -11,7 +11,7 @@ from anrl.data import Domain, Transform, evaluation_batches
 from anrl.distributed import Ranks
 from anrl.metrics import Scores
 from anrl.metrics.scores import codes
-from anrl.nn import gate_statistics
+from anrl.nn import evaluation_mode, gate_statistics
 
 _BATCH = 32
 _ALONE = Ranks()
@@ -38,11 +38,9 @@ def score_domain(
     Returns:
         The frames' scores, and the features averaged over their pixels: (N, D).
     """
-    was_training = model.training
-    model.eval()
     own = domain.shard(ranks.rank, ranks.count)
     scores, features, done = [], [], 0
-    with torch.inference_mode():
+    with evaluation_mode(model), torch.inference_mode():
         for image in _inputs(own, transform, device, next(model.parameters()).dtype):
             output = model(image)
             scores.append(output.logits.double().softmax(1)[:, 1])
@@ -51,7 +49,6 @@ def score_domain(
             if progress is not None:
                 progress(done, len(own))
         found = [ranks.gather_rows(torch.cat(parts), len(domain)) for parts in (scores, features)]
-    model.train(was_training)
     score, feature = (tensor.cpu().numpy() for tensor in found)
     return scores_of(domain, score), feature
 

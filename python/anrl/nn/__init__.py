@@ -4,6 +4,7 @@ from anrl.nn import functional
 from anrl.nn.adaptive_norm import AdaptiveNorm1d, AdaptiveNorm2d, AdaptiveNorm3d
 from anrl.nn.convert import convert_adaptive_norm, convert_sync_adaptive_norm
 from anrl.nn.gate import GATES, Gate, make_gate
+from anrl.nn.modes import evaluation_mode
 from anrl.nn.statistics import gate_statistics
 from anrl.nn.sync import SyncBatchNorm2d, average_tensors
 from anrl.ops import recompute_norms
@@ -18,6 +19,7 @@ __all__ = [
     "average_tensors",
     "convert_adaptive_norm",
     "convert_sync_adaptive_norm",
+    "evaluation_mode",
     "functional",
     "gate_statistics",
     "make_gate",

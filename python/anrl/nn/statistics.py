@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from anrl.nn.adaptive_norm import _AdaptiveNorm
+from anrl.nn.modes import evaluation_mode
 
 
 @torch.no_grad()
@@ -30,7 +31,6 @@ def gate_statistics(model: nn.Module, loader: Iterable[Any]) -> dict[str, Tensor
     if not layers:
         raise ValueError("the model has no adaptive normalization layer")
     device = next(model.parameters()).device
-    modes = {module: module.training for module in model.modules()}
     before = {layer: (layer.record_gate, layer.last_gate) for layer in layers.values()}
     sums: dict[str, Tensor] = {}
     counts = dict.fromkeys(layers, 0)
@@ -45,19 +45,17 @@ def gate_statistics(model: nn.Module, loader: Iterable[Any]) -> dict[str, Tensor
         for name, layer in layers.items()
     ]
     try:
-        model.eval()
         for layer in layers.values():
             layer.record_gate = True
-        for batch in loader:
-            inputs = batch if isinstance(batch, Tensor) else getattr(batch, "image", None)
-            model((batch[0] if inputs is None else inputs).to(device))
+        with evaluation_mode(model):
+            for batch in loader:
+                inputs = batch if isinstance(batch, Tensor) else getattr(batch, "image", None)
+                model((batch[0] if inputs is None else inputs).to(device))
     finally:
         for handle in handles:
             handle.remove()
         for layer, (recording, last) in before.items():
             layer.record_gate, layer.last_gate = recording, last
-        for module, training in modes.items():
-            module.training = training
     if not sums:
         raise ValueError("the loader gave no batch")
     return {name: (total / counts[name]).float() for name, total in sums.items()}

@@ -11,6 +11,7 @@ from torch import Tensor
 from anrl import _anrl
 from anrl.data import Domain, Transform, evaluation_batches
 from anrl.models import ANRLNet
+from anrl.nn import evaluation_mode
 
 
 def plot_samples(domain: Domain, count: int = 8) -> Figure:
@@ -56,13 +57,10 @@ def plot_attention(model: ANRLNet, domain: Domain, transform: Transform, count: 
         count: See ``domain``.
     """
     image, shown, label, _ = _examples(model, domain, transform, count)
-    was_training = model.training
-    model.eval()
-    with torch.enable_grad():
+    with evaluation_mode(model), torch.enable_grad():
         features = model.extractor(image).detach().requires_grad_()
         logits = model.classifier(features)
         (gradient,) = torch.autograd.grad((logits[:, 1] - logits[:, 0]).sum(), features)
-    model.train(was_training)
     maps = torch.relu((features * gradient.mean((2, 3), keepdim=True)).sum(1)).detach()
     maps = maps / maps.amax((1, 2), keepdim=True).clamp_min(1e-12)
     score = logits.detach().softmax(1)[:, 1].tolist()
@@ -86,11 +84,8 @@ def plot_depth(model: ANRLNet, domain: Domain, transform: Transform, count: int 
         count: See ``domain``.
     """
     image, shown, label, depth = _examples(model, domain, transform, count)
-    was_training = model.training
-    model.eval()
-    with torch.inference_mode():
+    with evaluation_mode(model), torch.inference_mode():
         found = model(image).depth[:, 0].cpu().numpy()
-    model.train(was_training)
     titles = ["attack" if c else "bona fide" for c in label]
     figure, rows = _rows(len(shown), titles, domain.name, 3)
     for column in range(len(shown)):

@@ -1,8 +1,8 @@
 """The four domains: who photographs, in what light, and what attackers bring.
 
 In each domain attacks also differ from live captures in brightness, contrast and colour, each up in two
-domains and down in two: whoever learns those cues fails on the domain not seen. Sensors differ in noise, and every
-clip has a camera of its own, so that local textures by themselves do not carry over whole either.
+domains and down in two: whoever learns those cues fails on the domain not seen. Sensors differ in noise, and
+every clip has a camera of its own, so that local textures by themselves do not carry over whole either.
 """
 
 from dataclasses import dataclass
