@@ -83,8 +83,7 @@ def table_markdown(
     results: Results, variants: Sequence[str], unseen: Sequence[str], reference: str = "anrl"
 ) -> str:
     """All tables as Markdown: each measure, then the paired tests against the reference."""
-    seeds = sorted({cell.seed for cell in results})
-    text = [f"Video level, per cent, mean ± standard deviation over {len(seeds)} seeds.", ""]
+    text = [f"Video level, per cent, {over_seeds(len({cell.seed for cell in results}))}.", ""]
     for measure, title in MEASURES.items():
         found = rows(results, measure, variants, unseen)
         text += [f"**{title}**", "", *_lines([["", *unseen, "mean"], *found]), ""]
@@ -107,6 +106,11 @@ def paired_rows(results: Results, variants: Sequence[str], reference: str) -> li
             entries += [f"{100 * test.difference:+.1f}", counts, f"{test.p_value:.3f}"]
         found.append(entries)
     return found
+
+
+def over_seeds(count: int) -> str:
+    """What the entries of a table are."""
+    return "one seed" if count == 1 else f"mean ± standard deviation over {count} seeds"
 
 
 def results_csv(results: Results) -> str:

@@ -7,7 +7,7 @@ from anrl.baselines import BASELINES
 from anrl.evaluate import score_domain, video_means
 from anrl.plots import plot_det, plot_roc
 from anrl.protocol import Cell, LeaveOneDomainOut, titles
-from anrl.protocol.table import MEASURES, paired_rows, rows
+from anrl.protocol.table import MEASURES, over_seeds, paired_rows, rows
 from anrl.report.runs import data_section, show_features, show_gates
 from anrl.report.sections import Section, Table
 from anrl.train import VARIANTS, Checkpoint
@@ -24,9 +24,8 @@ def protocol_sections(out: Path, say: Callable[[str], None]) -> list[Section]:
     results = protocol.results()
     table = Section("Results")
     table.notes.append(
-        "Every domain is unseen in turn. Video level, per cent, mean ± standard deviation over "
-        f"{len(protocol.seeds)} seeds. Thresholds come from held-out subjects of the sources, but for the "
-        "last of the three tables."
+        f"Every domain is unseen in turn. Video level, per cent, {over_seeds(len(protocol.seeds))}. "
+        "Thresholds come from held-out subjects of the sources, but for the last of the three tables."
     )
     missing = [cell for cell in protocol.cells() if cell not in results]
     for cell in missing:
