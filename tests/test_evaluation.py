@@ -55,6 +55,11 @@ def test_tables_hold_counts_and_intervals():
     assert table["HTER"][1].startswith(f"{100 * at.hter:.1f} % [")
     assert table["APCER (worst)"][1].endswith(at.worst_attack)
     assert "APNRR" not in table
+    # Frames of a video are not independent: only the bootstrap, which draws videos, knows how sure they are.
+    frames = Judgement(make(1), threshold)
+    low, high = frames.intervals["bpcer"]
+    assert frames.entries()["BPCER"].endswith(f"/60) [{100 * low:.1f}, {100 * high:.1f}]")
+    assert frames.entries()["APCER print"].endswith("/30)")
     failed = replace(evaluation, score=np.where(np.arange(40) < 5, np.nan, evaluation.score))
     summary = Judgement(failed, threshold).summary()
     assert summary["bpnrr"] == {"rate": 0.25, "count": 5, "total": 20}

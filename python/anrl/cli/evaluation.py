@@ -201,8 +201,8 @@ def _table(title: str, rows: list[list[str]], criterion: str) -> Table:
     source = "" if as_number(criterion) is not None else ", on development data"
     table = Table(
         title=title,
-        caption=f"Threshold: {criterion}{source}. In brackets 95 % intervals: Clopper-Pearson beside counts, "
-        "else bootstrap over videos.",
+        caption=f"Threshold: {criterion}{source}. In brackets 95 % intervals: Clopper-Pearson beside counts "
+        "of videos, else bootstrap over videos.",
         title_justify="left",
         caption_justify="left",
     )

@@ -105,9 +105,9 @@ class Judgement:
             "APCER (worst)": f"{percent(at.apcer)}{self._interval('apcer')} {at.worst_attack}",
         }
         for name, share in at.missed.items():
-            found[f"APCER {name}"] = _with_bounds(share)
+            found[f"APCER {name}"] = f"{share}{self._exact(share)}"
         found |= {
-            "BPCER": _with_bounds(at.false_alarms),
+            "BPCER": f"{at.false_alarms}{self._exact(at.false_alarms) or self._interval('bpcer')}",
             "ACER": f"{percent(at.acer)}{self._interval('acer')}",
             "accuracy": percent(at.accuracy),
         }
@@ -121,6 +121,10 @@ class Judgement:
     def _interval(self, name: str) -> str:
         return _bounds(self.intervals[name])
 
+    def _exact(self, share: Share) -> str:
+        """The Clopper-Pearson interval; nothing for frames, which are not independent within a video."""
+        return _bounds(share.interval()) if len(self.scores.videos[0]) == len(self.scores) else ""
+
 
 def judgement_rows(columns: Mapping[str, Judgement]) -> list[list[str]]:
     """Judgements side by side: a row of column names, then one for every metric, its name first."""
@@ -131,10 +135,6 @@ def judgement_rows(columns: Mapping[str, Judgement]) -> list[list[str]]:
 
 def _share(share: Share) -> dict[str, float | int]:
     return {"rate": share.rate, "count": share.count, "total": share.total}
-
-
-def _with_bounds(share: Share) -> str:
-    return f"{share}{_bounds(share.interval())}"
 
 
 def _bounds(interval: Interval) -> str:
