@@ -49,6 +49,8 @@ def test_roc_and_det_draw_both_errors(scores, tmp_path):
     assert texts(axes)[0].startswith("one (AUC 0.") and axes.get_title() == "title"
     many = plot_det({f"method {i}": scores for i in range(9)}, "title")
     assert len(texts(many.axes[0])) == 9 and f"EER {100 * eer(scores)[0]:.1f} %" in texts(many.axes[0])[0]
+    crowd = plot_roc({f"method {i}": scores for i in range(12)}, "title")
+    assert len({(line.get_color(), line.get_linestyle()) for line in crowd.axes[0].lines}) == 13
     perfect = Scores(np.array([0.0, 1.0]), np.array([0, 1]))
     for draw in (plot_roc, plot_det):
         save_figure(draw({"perfect": perfect}, "title"), tmp_path / "figure")

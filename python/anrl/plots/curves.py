@@ -4,13 +4,16 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import matplotlib
 import numpy as np
+from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from anrl.metrics import Scores, auc, eer
 
 _CURVES_INSIDE = 4
+_COLOURS = matplotlib.color_sequences["tab10"]
 _PROBITS = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
 
 
@@ -24,8 +27,7 @@ def plot_roc(curves: Mapping[str, Scores], title: str) -> Figure:
         curves: Scores of each method or domain, under its name.
         title: What the scores are of.
     """
-    figure = _square(len(curves))
-    axes = figure.subplots()
+    figure, axes = _square(len(curves))
     for name, scores in curves.items():
         _, missed, rejected = scores.curves
         axes.plot(missed, rejected, label=f"{name} (AUC {auc(scores):.3f})", drawstyle="steps-post")
@@ -53,8 +55,7 @@ def plot_det(curves: Mapping[str, Scores], title: str) -> Figure:
     """
     from scipy.stats import norm  # takes a second to import
 
-    figure = _square(len(curves))
-    axes = figure.subplots()
+    figure, axes = _square(len(curves))
     for name, scores in curves.items():
         _, missed, rejected = scores.curves
         inside = (missed > 0) & (rejected > 0) & (missed < 1) & (rejected < 1)
@@ -130,8 +131,12 @@ def plot_training(log: str | Path) -> Figure:
     return figure
 
 
-def _square(curves: int) -> Figure:
-    return Figure(figsize=(4.5 if curves <= _CURVES_INSIDE else 7.2, 4.5), layout="constrained")
+def _square(curves: int) -> tuple[Figure, Axes]:
+    """A figure whose lines can be told apart, more than ten by their dashes."""
+    figure = Figure(figsize=(4.5 if curves <= _CURVES_INSIDE else 7.2, 4.5), layout="constrained")
+    axes = figure.subplots()
+    axes.set_prop_cycle(cycler(linestyle=["-", "--", ":"]) * cycler(color=_COLOURS))
+    return figure, axes
 
 
 def _legend(axes: Axes, curves: int) -> None:
