@@ -1,8 +1,7 @@
 """One step of ANRL's meta-learning (section 3.4), for any number of domains and any split of them."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +10,6 @@ from torch.nn import functional as F
 
 from anrl.losses import DualCalibration
 from anrl.models import ANRLNet, ANRLOutput
-from anrl.nn import evaluation_mode
 
 
 class DomainBatch(NamedTuple):
@@ -65,12 +63,12 @@ def meta_step(
     weights: LossWeights | None = None,
     adapted: Mapping[str, nn.Parameter] | None = None,
     average: Callable[[Sequence[Tensor]], Sequence[Tensor]] | None = None,
-    statistics: Literal["domain", "source"] = "domain",
 ) -> tuple[Tensor, MetaStepLosses]:
     """Computes the loss of one step; ``loss.backward()`` and an optimizer step are the caller's.
 
-    The losses of the meta-train domains give one gradient step of size ``inner_lr`` on the gates (or on other
-    parameters, ``adapted``); the meta-test domains are forwarded with those fast weights.
+    Every domain is forwarded by itself, so its batch statistics are its own. The losses of the meta-train
+    domains give one gradient step of size ``inner_lr`` on the gates (or on other parameters, ``adapted``);
+    the meta-test domains are forwarded with those fast weights.
 
     Args:
         model: The network. Without adaptive gates there is nothing to adapt and the result is the sum of all
@@ -89,9 +87,6 @@ def meta_step(
             default, ``dict(model.named_parameters())`` for MAML on the whole network.
         average: How the inner gradients of several processes become one, :func:`anrl.nn.average_tensors` for
             instance, so that all move their gates alike.
-        statistics: "domain", as in the paper: every domain is forwarded by itself, so its batch statistics
-            are its own. "source": what an unseen domain will meet; the meta-train domains are forwarded
-            together, and the meta-test domains are normalized with the running statistics.
 
     Returns:
         The total loss with its graph, and the losses it is made of.
@@ -108,14 +103,12 @@ def meta_step(
             f"empty, with indices of the {len(batches)} batches"
         )
 
-    def losses(domain: int, output: ANRLOutput) -> tuple[Tensor, DomainLosses]:
-        return domain_loss(output, batches[domain], domain, calibration, weights)
+    def forward(domain: int, fast: dict[str, Tensor] | None) -> tuple[Tensor, DomainLosses]:
+        batch = batches[domain]
+        output = model(batch.image) if fast is None else functional_call(model, fast, (batch.image,))
+        return domain_loss(output, batch, domain, calibration, weights)
 
-    if statistics == "source":
-        outputs = forward_jointly(model, [batches[k] for k in meta_train])
-        train = [losses(k, output) for k, output in zip(meta_train, outputs, strict=True)]
-    else:
-        train = [losses(k, model(batches[k].image)) for k in meta_train]
+    train = [forward(domain, None) for domain in meta_train]
     train_loss = torch.stack([loss for loss, _ in train]).sum()
 
     fast: dict[str, Tensor] | None = None
@@ -132,8 +125,7 @@ def meta_step(
             name: (base.detach() if detach_base else base) - inner_lr * gradient
             for (name, base), gradient in zip(inner.items(), gradients, strict=True)
         }
-    with evaluation_mode(model) if statistics == "source" else nullcontext():
-        test = [losses(k, functional_call(model, fast or {}, (batches[k].image,))) for k in meta_test]
+    test = [forward(domain, fast) for domain in meta_test]
     total = train_loss + sum((loss for loss, _ in test), torch.zeros_like(train_loss))
     return total, MetaStepLosses([parts for _, parts in train], [parts for _, parts in test])
 
