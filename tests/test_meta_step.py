@@ -1,5 +1,6 @@
 """The meta step against finite differences and a hand-written MAML."""
 
+import copy
 from contextlib import nullcontext
 
 import pytest
@@ -9,7 +10,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.nn import functional as F
 
 from anrl.losses import DualCalibration
-from anrl.models import ANRLNet
+from anrl.models import ANRLNet, ANRLOutput
 from anrl.nn import AdaptiveNorm2d, recompute_norms
 from anrl.train import DomainBatch, LossWeights, joint_step, meta_step
 
@@ -71,7 +72,10 @@ def difference(model, batches, parameter, direction, h):
 
 
 def loss_of(model, weights, batch):
-    out = functional_call(model, weights, (batch.image,))
+    return loss_of_output(functional_call(model, weights, (batch.image,)), batch)
+
+
+def loss_of_output(out, batch):
     depth = F.mse_loss(out.depth[:, 0], batch.depth)
     return WEIGHTS.classification * F.cross_entropy(out.logits, batch.label) + WEIGHTS.depth * depth
 
@@ -168,6 +172,32 @@ def test_every_domain_has_its_own_batch_statistics():
         out = model.extractor.stem.conv(batches[k].image)
         expected = 0.9 * expected + 0.1 * out.mean((0, 2, 3))
     torch.testing.assert_close(model.extractor.stem.norm.running_mean, expected)
+
+
+@pytest.mark.parametrize("first_order", [False, True])
+def test_joint_statistics_are_those_of_all_domains(first_order):
+    model, batches = small(domains=4)
+    split = {"meta_train": [3, 1], "meta_test": [2], "inner_lr": 0.5, "first_order": first_order}
+    twin = copy.deepcopy(model)
+    loss, parts = meta_step(model, None, batches, statistics="joint", weights=WEIGHTS, **split)
+    found = torch.autograd.grad(loss, list(model.parameters()))
+
+    def losses(fast):
+        output = functional_call(twin, fast, (torch.cat([batches[k].image for k in (3, 1, 2)]),))
+        each = [ANRLOutput(*(t[i : i + 4] for t in output)) for i in (0, 4, 8)]
+        return [loss_of_output(out, batches[k]) for out, k in zip(each, (3, 1, 2), strict=True)]
+
+    inner = sum(losses({})[:2])
+    gates = twin.gate_parameters()
+    gradients = torch.autograd.grad(inner, list(gates.values()), create_graph=True)
+    if first_order:
+        gradients = [g.detach() for g in gradients]
+    fast = {n: p - 0.5 * g for (n, p), g in zip(gates.items(), gradients, strict=True)}
+    expected = inner + losses(fast)[2]
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(found, torch.autograd.grad(expected, list(twin.parameters())))
+    torch.testing.assert_close(dict(model.named_buffers()), dict(twin.named_buffers()))
+    assert len(parts.train) == 2 and len(parts.test) == 1
 
 
 def test_joint_step_adds_the_domains_losses():

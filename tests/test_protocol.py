@@ -91,6 +91,11 @@ def test_another_configuration_is_refused(packs, tmp_path):
     plan(packs, tmp_path / "out")
     with pytest.raises(ConfigError, match="another configuration"):
         plan(packs[::-1], tmp_path / "out")
+    # A folder of a version that had fewer keys is taken up again: what was not there has its default.
+    file = tmp_path / "out/config.yaml"
+    file.write_text(file.read_text().replace("  statistics: domain\n", ""))
+    plan(packs, tmp_path / "out")
+    assert "statistics: domain" in file.read_text()
     twice = settings(packs, "x", targets=[{"path": str(packs[0])}])
     with pytest.raises(ConfigError, match="names of their own"):
         LeaveOneDomainOut(load_config(twice), ["bn"], [0], tmp_path / "twice")

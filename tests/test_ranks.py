@@ -58,6 +58,7 @@ def steps(out):
     [
         {},
         {"meta": {"first_order": True}},
+        {"meta": {"statistics": "joint", "inner_lr": 0.1}},
         {"meta": {"enabled": False}, "model": {"width": 0.05, "norm": "batch"}},
         {"model": {"width": 0.05, "gate": "dual"}, "loss": {"inter_domain": 0.1, "inter_class": 0.1}},
     ],

@@ -285,7 +285,7 @@ def test_inspect_describes_packs(packs):
 def test_demo_makes_table_and_pictures(tmp_path):
     done = cli("demo", "--quick", "--out", "runs/demo", cwd=tmp_path, check=0)
     for text in (
-        "sim_kiosk, never seen in training",
+        "sim_office, never seen in training",
         "ANRL",
         "batch norm",
         "low-level cues",

@@ -28,7 +28,7 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for data, checkpoints, table and pictures.")] = Path(
         "runs/demo"
     ),
-    unseen: Annotated[str, typer.Option(help=f"The domain to keep unseen: {', '.join(NAMES)}.")] = NAMES[-1],
+    unseen: Annotated[str, typer.Option(help=f"The domain to keep unseen: {', '.join(NAMES)}.")] = NAMES[0],
     seed: Annotated[int, typer.Option(help="Decides data, initial weights and order.")] = 0,
     quick: Annotated[
         bool, typer.Option(help="A minute's run: shows that everything works, no more.")

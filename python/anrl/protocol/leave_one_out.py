@@ -198,14 +198,14 @@ class LeaveOneDomainOut:
 
     def _keep_config(self) -> None:
         """Stores the configuration, and refuses another one."""
-        file, text = self.out / "config.yaml", to_yaml(self.config)
-        if file.exists() and file.read_text() != text:
+        file = self.out / "config.yaml"
+        if file.exists() and load_config(file) != self.config:
             raise ConfigError(
                 f"{file}: belongs to a protocol with another configuration; choose another folder or remove "
                 "it"
             )
         self.out.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
+        file.write_text(to_yaml(self.config))
 
 
 def _name(source: SourceConfig) -> str:

@@ -103,7 +103,8 @@ def paired_rows(results: Results, variants: Sequence[str], reference: str) -> li
         entries = [titles()[variant], str(by_hter.pairs)]
         for test in (by_hter, by_auc):
             counts = f"{test.higher} : {test.lower}"
-            entries += [f"{100 * test.difference:+.1f}", counts, f"{test.p_value:.3f}"]
+            p_value = "< 0.001" if test.p_value < 0.001 else f"{test.p_value:.3f}"
+            entries += [f"{100 * test.difference:+.1f}", counts, p_value]
         found.append(entries)
     return found
 

@@ -84,6 +84,7 @@ class MetaConfig:
     inner_lr: float = 1e-4
     first_order: bool = False
     detach_base: bool = False
+    statistics: Literal["domain", "joint"] = "domain"
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """One step of ANRL's meta-learning (section 3.4), for any number of domains and any split of them."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -63,12 +63,12 @@ def meta_step(
     weights: LossWeights | None = None,
     adapted: Mapping[str, nn.Parameter] | None = None,
     average: Callable[[Sequence[Tensor]], Sequence[Tensor]] | None = None,
+    statistics: Literal["domain", "joint"] = "domain",
 ) -> tuple[Tensor, MetaStepLosses]:
     """Computes the loss of one step; ``loss.backward()`` and an optimizer step are the caller's.
 
-    Every domain is forwarded by itself, so its batch statistics are its own. The losses of the meta-train
-    domains give one gradient step of size ``inner_lr`` on the gates (or on other parameters, ``adapted``);
-    the meta-test domains are forwarded with those fast weights.
+    The losses of the meta-train domains give one gradient step of size ``inner_lr`` on the gates (or on other
+    parameters, ``adapted``); the meta-test domains are forwarded with those fast weights.
 
     Args:
         model: The network. Without adaptive gates there is nothing to adapt and the result is the sum of all
@@ -87,6 +87,9 @@ def meta_step(
             default, ``dict(model.named_parameters())`` for MAML on the whole network.
         average: How the inner gradients of several processes become one, :func:`anrl.nn.average_tensors` for
             instance, so that all move their gates alike.
+        statistics: "domain", as in the paper: every domain is forwarded by itself, so its batch statistics
+            are its own. "joint": all domains are forwarded together both times, as running statistics will
+            treat them; up to twice the work.
 
     Returns:
         The total loss with its graph, and the losses it is made of.
@@ -103,15 +106,21 @@ def meta_step(
             f"empty, with indices of the {len(batches)} batches"
         )
 
-    def forward(domain: int, fast: dict[str, Tensor] | None) -> tuple[Tensor, DomainLosses]:
-        batch = batches[domain]
-        output = model(batch.image) if fast is None else functional_call(model, fast, (batch.image,))
-        return domain_loss(output, batch, domain, calibration, weights)
+    def forward(domains: Sequence[int], fast: dict[str, Tensor]) -> list[tuple[Tensor, DomainLosses]]:
+        if statistics == "joint" and domains:
+            joint = forward_jointly(model, [batches[k] for k in used], fast)
+            outputs = (joint[used.index(k)] for k in domains)
+        else:
+            outputs = (functional_call(model, fast, (batches[k].image,)) for k in domains)
+        return [
+            domain_loss(output, batches[k], k, calibration, weights)
+            for k, output in zip(domains, outputs, strict=True)
+        ]
 
-    train = [forward(domain, None) for domain in meta_train]
+    train = forward(meta_train, {})
     train_loss = torch.stack([loss for loss, _ in train]).sum()
 
-    fast: dict[str, Tensor] | None = None
+    fast: dict[str, Tensor] = {}
     gradients: Sequence[Tensor]
     inner = dict(model.gate_parameters() if adapted is None else adapted)
     if inner and meta_test and inner_lr != 0:
@@ -125,7 +134,7 @@ def meta_step(
             name: (base.detach() if detach_base else base) - inner_lr * gradient
             for (name, base), gradient in zip(inner.items(), gradients, strict=True)
         }
-    test = [forward(domain, fast) for domain in meta_test]
+    test = forward(meta_test, fast)
     total = train_loss + sum((loss for loss, _ in test), torch.zeros_like(train_loss))
     return total, MetaStepLosses([parts for _, parts in train], [parts for _, parts in test])
 
@@ -164,9 +173,17 @@ def joint_step(
     return joint_loss(forward_jointly(model, batches), batches, calibration, weights or LossWeights())
 
 
-def forward_jointly(model: ANRLNet, batches: Sequence[DomainBatch]) -> list[ANRLOutput]:
-    """All domains in one forward pass, with common batch statistics; the output of each."""
-    output = model(torch.cat([batch.image for batch in batches]))
+def forward_jointly(
+    model: ANRLNet, batches: Sequence[DomainBatch], fast: Mapping[str, Tensor] | None = None
+) -> list[ANRLOutput]:
+    """All domains in one forward pass, with common batch statistics; the output of each.
+
+    Args:
+        model: The network.
+        batches: One batch for each domain.
+        fast: Tensors that take the place of parameters, by their names in the model.
+    """
+    output = functional_call(model, dict(fast or {}), (torch.cat([batch.image for batch in batches]),))
     sizes = [len(batch.image) for batch in batches]
     return [ANRLOutput(*part) for part in zip(*(t.split(sizes) for t in output), strict=True)]
 

@@ -48,5 +48,6 @@ class ANRL(Method):
             inner_lr=self.meta.inner_lr,
             first_order=self.meta.first_order,
             detach_base=self.meta.detach_base,
+            statistics=self.meta.statistics,
             weights=weights,
         )
