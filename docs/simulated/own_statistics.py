@@ -23,7 +23,7 @@ from anrl.protocol import LeaveOneDomainOut, titles
 from anrl.train import Checkpoint, DomainBatch, joint_step
 from anrl.train.validation import open_domains
 
-VARIANTS = ("anrl", "no-inner-step", "no-meta", "adaptive", "in", "bn")
+VARIANTS = ("anrl", "joint-statistics", "no-meta", "adaptive", "in", "bn")
 
 
 def batches(domains: list[Domain], transform: Transform, size: int) -> DomainLoader:

@@ -133,7 +133,7 @@ def plot_training(log: str | Path) -> Figure:
 
 def _square(curves: int) -> tuple[Figure, Axes]:
     """A figure whose lines can be told apart, more than ten by their dashes."""
-    figure = Figure(figsize=(4.5 if curves <= _CURVES_INSIDE else 7.2, 4.5), layout="constrained")
+    figure = Figure(figsize=(4.5 if curves <= _CURVES_INSIDE else 8.2, 4.5), layout="constrained")
     axes = figure.subplots()
     axes.set_prop_cycle(cycler(linestyle=["-", "--", ":"]) * cycler(color=_COLOURS))
     return figure, axes

@@ -42,10 +42,7 @@ VARIANTS: dict[str, Variant] = {
     "no-inter-domain": Variant("ANRL without inter-domain loss", settings={"loss": {"inter_domain": 0.0}}),
     "no-inter-class": Variant("ANRL without inter-class loss", settings={"loss": {"inter_class": 0.0}}),
     "no-depth": Variant("ANRL without depth", settings={"loss": {"depth": 0.0}}),
-    "no-inner-step": Variant("ANRL with an inner step of size 0", settings={"meta": {"inner_lr": 0.0}}),
-    "joint-statistics": Variant(
-        "ANRL with joint batch statistics", settings={"meta": {"statistics": "joint"}}
-    ),
+    "joint-statistics": Variant("ANRL, joint statistics", settings={"meta": {"statistics": "joint"}}),
     "first-order": Variant("ANRL, first order", settings={"meta": {"first_order": True}}),
     "official": Variant(
         "ANRL with the official code's gradient",
