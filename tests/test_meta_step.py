@@ -213,6 +213,8 @@ def test_wrong_splits_are_refused():
     for split in ({"meta_train": []}, {"meta_train": [0, 1]}, {"meta_test": [3]}):
         with pytest.raises(ValueError, match="disjoint"):
             total(model, batches, **split)
+    with pytest.raises(ValueError, match="'domain' or 'joint', not 'shared'"):
+        total(model, batches, statistics="shared")
 
 
 def test_sizes_not_divisible_by_eight_are_refused():

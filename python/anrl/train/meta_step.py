@@ -95,8 +95,8 @@ def meta_step(
         The total loss with its graph, and the losses it is made of.
 
     Raises:
-        ValueError: no meta-train domain, a domain in both splits or out of range, or a batch without both
-            classes while ``calibration`` is given.
+        ValueError: no meta-train domain, a domain in both splits or out of range, ``statistics`` is unknown,
+            or a batch without both classes while ``calibration`` is given.
     """
     weights = weights or LossWeights()
     used = [*meta_train, *meta_test]
@@ -105,6 +105,8 @@ def meta_step(
             f"meta_train {list(meta_train)} and meta_test {list(meta_test)} must be disjoint, the first not "
             f"empty, with indices of the {len(batches)} batches"
         )
+    if statistics not in ("domain", "joint"):
+        raise ValueError(f"statistics must be 'domain' or 'joint', not {statistics!r}")
 
     def forward(domains: Sequence[int], fast: dict[str, Tensor]) -> list[tuple[Tensor, DomainLosses]]:
         if statistics == "joint" and domains:
