@@ -20,7 +20,7 @@ from anrl.evaluate import score_domain, scores_of
 from anrl.metrics import Scores, auc
 from anrl.models import ANRLNet
 from anrl.protocol import LeaveOneDomainOut, titles
-from anrl.train import Checkpoint, DomainBatch, joint_step
+from anrl.train import Checkpoint, Config, DomainBatch, meta_step
 from anrl.train.validation import open_domains
 
 VARIANTS = ("anrl", "joint-statistics", "no-meta", "adaptive", "in", "bn")
@@ -33,37 +33,39 @@ def batches(domains: list[Domain], transform: Transform, size: int) -> DomainLoa
 
 @torch.inference_mode()
 def own_statistics(model: ANRLNet, domain: Domain, transform: Transform, size: int) -> Scores:
-    """Scores with batch statistics of the domain itself; running statistics are put back."""
-    kept = {name: value.clone() for name, value in model.state_dict().items()}
+    """Scores with batch statistics of the domain itself, by which the running ones move."""
     score = np.full(len(domain), np.nan)
     model.train()
     for batch in batches([domain], transform, size):
         logits = model(transform.normalize(batch.image[:, 0])).logits
         score[batch.index[:, 0].numpy()] = logits.double().softmax(1)[:, 1].numpy()
-    model.load_state_dict(kept)
     return scores_of(domain, score)
 
 
-def inner_step(model: ANRLNet, sources: list[Domain], transform: Transform, size: int, rate: float) -> float:
-    """The length of an inner step over that of the gates' weights, on one batch of every source domain."""
-    batch = next(iter(batches(sources, transform, size)))
+def inner_step(model: ANRLNet, sources: list[Domain], config: Config) -> float:
+    """The length of an inner step over that of the gates' weights; the first sources are meta-train."""
+    transform = config.transform
+    batch = next(iter(batches(sources, transform, config.batch_size)))
     domains = [
         DomainBatch(transform.normalize(batch.image[:, k]), batch.label[:, k], batch.depth[:, k])
         for k in range(len(sources))
     ]
     gates = list(model.train().gate_parameters().values())
-    step = torch.autograd.grad(joint_step(model, None, domains)[0], gates)
+    meta_train = range(config.meta.train_domains)
+    loss, _ = meta_step(model, None, domains, meta_train=meta_train, meta_test=(), inner_lr=0.0)
+    step = torch.autograd.grad(loss, gates)
     lengths = [torch.nn.utils.get_total_norm(tensors) for tensors in (step, gates)]
-    return rate * float(lengths[0] / lengths[1])
+    return config.meta.inner_lr * float(lengths[0] / lengths[1])
 
 
 def main(out: str) -> None:
     """Prints a line for every variant."""
     protocol = LeaveOneDomainOut.open(out)
+    done = protocol.results()
     print("AUC, video level, mean over unseen domains and seeds: running statistics, own statistics")
     for variant in (v for v in VARIANTS if v in protocol.variants):
         running, own, steps = [], [], []
-        for cell in (c for c in protocol.cells() if c.variant == variant and protocol.result(c)):
+        for cell in (cell for cell in done if cell.variant == variant):
             config = protocol.cell_config(cell)
             checkpoint = Checkpoint.read(cell.folder(protocol.out) / "run/best.safetensors")
             model, transform = checkpoint.model(), config.transform
@@ -71,9 +73,7 @@ def main(out: str) -> None:
             running.append(auc(score_domain(model, target, transform, torch.device("cpu"))[0].by_video()))
             own.append(auc(own_statistics(model, target, transform, config.batch_size).by_video()))
             if variant == "anrl":
-                sources = open_domains(config.sources, config)
-                rate = config.meta.inner_lr
-                steps.append(inner_step(model, sources, transform, config.batch_size, rate))
+                steps.append(inner_step(model, open_domains(config.sources, config), config))
         print(f"{titles()[variant]}: {100 * fmean(running):.1f}, {100 * fmean(own):.1f} ({len(own)} cells)")
         if steps:
             print(f"  an inner step is {fmean(steps):.1e} of the gates' weights, at most {max(steps):.1e}")
