@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from anrl.train import load_config
+from anrl.config import load_config
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 

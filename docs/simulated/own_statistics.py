@@ -15,13 +15,15 @@ from statistics import fmean
 import numpy as np
 import torch
 
+from anrl.checkpoint import Checkpoint
+from anrl.config import Config
 from anrl.data import Domain, DomainLoader, Transform
-from anrl.evaluate import score_domain, scores_of
+from anrl.evaluation.score import score_domain, scores_of
+from anrl.evaluation.splits import open_domains
+from anrl.experiments import LeaveOneDomainOut, titles
+from anrl.methods.meta_step import DomainBatch, meta_step
 from anrl.metrics import Scores, auc
 from anrl.models import ANRLNet
-from anrl.protocol import LeaveOneDomainOut, titles
-from anrl.train import Checkpoint, Config, DomainBatch, meta_step
-from anrl.train.validation import open_domains
 
 VARIANTS = ("anrl", "joint-statistics", "no-meta", "adaptive", "in", "bn")
 

@@ -12,10 +12,6 @@ from torch import Tensor
 from anrl.nn import average_tensors
 
 
-class ProcessLost(RuntimeError):
-    """Another process of the job ended."""
-
-
 @dataclass(frozen=True)
 class Ranks:
     """The processes of a job; by default this one alone."""

@@ -6,13 +6,13 @@ Exit codes: 0 done, 1 damage found (``verify``) or another process of the job lo
 
 import sys
 
+import torch  # noqa: F401  # the extension needs its libraries
 import typer
 
-from anrl import DataError, __version__
+from anrl import __version__
 from anrl.cli import data, demo, evaluation, protocol, report, training
 from anrl.cli.console import errors
-from anrl.distributed import ProcessLost
-from anrl.train import ConfigError, Interrupted
+from anrl.errors import ConfigError, DataError, Interrupted, ProcessLostError
 
 app = typer.Typer(
     name="anrl",
@@ -47,7 +47,7 @@ def main() -> None:
     except (DataError, ConfigError, FloatingPointError) as error:
         errors.print(f"anrl: {error}", markup=False, style="red", soft_wrap=True)
         sys.exit(2)
-    except ProcessLost as error:
+    except ProcessLostError as error:
         errors.print(f"anrl: {error}", markup=False, style="red", soft_wrap=True)
         sys.exit(1)
     except Interrupted as stop:

@@ -8,17 +8,20 @@ import numpy as np
 import typer
 from rich.table import Table
 
-from anrl.baselines import LowLevelStatistics
+from anrl.checkpoint import Checkpoint
 from anrl.cli.console import console, progress_bar
 from anrl.cli.simulated import NAMES, simulated_packs
+from anrl.config import Config, load_config
 from anrl.data import Domain
-from anrl.evaluate import score_domain, video_labels, video_means
-from anrl.metrics import Judgement, Scores, find_threshold, write_scores
+from anrl.evaluation.score import score_domain, video_labels, video_means
+from anrl.evaluation.score_files import write_scores
+from anrl.evaluation.splits import split_sources
+from anrl.methods.classical import LowLevelStatistics
+from anrl.metrics import Judgement, Scores, find_threshold
 from anrl.metrics.rates import percent
 from anrl.plots import plot_roc, plot_tsne
-from anrl.train import Checkpoint, Config, load_config, train
-from anrl.train.trainer import pick_device
-from anrl.train.validation import split_sources
+from anrl.training import train
+from anrl.training.device import pick_device
 
 METHODS = {"ANRL": "anrl", "batch norm": "bn"}
 """The variants of the demo's table."""

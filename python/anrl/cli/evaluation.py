@@ -9,27 +9,21 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from anrl import DataError
+from anrl.atomic_io import as_file_name
+from anrl.checkpoint import Checkpoint
 from anrl.cli.console import console, errors, progress_bar
 from anrl.cli.data import Columns, DepthRule, open_domain
 from anrl.data import Domain
-from anrl.evaluate import score_domain
-from anrl.files import as_file_name
-from anrl.metrics import (
-    Judgement,
-    Scores,
-    find_threshold,
-    judgement_rows,
-    read_scores,
-    write_bob_scores,
-    write_scores,
-)
+from anrl.errors import DataError
+from anrl.evaluation.run_folder import HELD_OUT_SCORES
+from anrl.evaluation.score import score_domain
+from anrl.evaluation.score_files import read_scores, write_bob_scores, write_scores
+from anrl.evaluation.splits import open_domains, split_sources
+from anrl.metrics import Judgement, Scores, find_threshold, judgement_rows
 from anrl.metrics.rates import as_number
 from anrl.metrics.scores import Aggregate
 from anrl.plots import plot_roc, save_figure
-from anrl.train import Checkpoint
-from anrl.train.trainer import HELD_OUT_SCORES, pick_device
-from anrl.train.validation import open_domains, split_sources
+from anrl.training.device import pick_device
 
 Threshold = Annotated[
     str,

@@ -6,12 +6,13 @@ from typing import Annotated
 import typer
 from rich.markdown import Markdown
 
-from anrl.baselines import BASELINES
 from anrl.cli.console import console, errors, progress_bar
 from anrl.cli.simulated import simulated_packs
-from anrl.protocol import Cell, LeaveOneDomainOut, results_csv, table_markdown, titles
-from anrl.train import VARIANTS, load_config, protocol_names
-from anrl.train.trainer import Reporter
+from anrl.config import load_config, protocol_names
+from anrl.experiments import Cell, LeaveOneDomainOut, results_csv, table_markdown, titles
+from anrl.methods.classical import BASELINES
+from anrl.methods.variants import VARIANTS
+from anrl.training.trainer import Reporter
 
 _DEFAULT = ["anrl", "bn", "in", "adaptive", "no-meta", "no-calibration"]
 _QUICK = ["anrl", "bn", "low-level"]

@@ -5,18 +5,19 @@ from typing import Annotated
 import torch
 import typer
 
+from anrl.checkpoint import Checkpoint
 from anrl.cli.console import console, progress_bar
-from anrl.train import VARIANTS, Checkpoint, load_config, protocol_names
-from anrl.train import train as run_training
-from anrl.train.allocator import keep_freed_memory
-from anrl.train.trainer import pick_device
+from anrl.config import load_config, protocol_names
+from anrl.methods.variants import VARIANTS
+from anrl.training import train as run_training
+from anrl.training.device import keep_freed_memory, pick_device
 
 
 def train(
     config: Annotated[
         str,
         typer.Argument(
-            help="YAML file (see anrl.train.Config for its keys), or a protocol: "
+            help="YAML file (see anrl.training.Config for its keys), or a protocol: "
             f"{', '.join(protocol_names())}."
         ),
     ],
@@ -27,7 +28,7 @@ def train(
 ) -> None:
     """Train on source domains; the same command goes on after an interruption.
 
-    In several processes: torchrun --nproc-per-node N -m anrl.train CONFIG.
+    In several processes: torchrun --nproc-per-node N -m anrl.training CONFIG.
     """
     resolved = load_config(config, overrides or [], variant)
     device = pick_device(resolved.device)

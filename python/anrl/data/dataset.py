@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from anrl._anrl import DataError
 from anrl.data.domain import Domain
 from anrl.data.transform import Transform
+from anrl.errors import DataError
 
 
 class Sample(NamedTuple):
@@ -40,7 +40,6 @@ class LmdbDataset(Dataset[Sample]):
     """
 
     def __init__(self, domain: Domain, transform: Transform, augment: bool = False, seed: int = 0) -> None:
-        """See the class."""
         self.domain = domain
         self.transform = transform
         self.augment = augment

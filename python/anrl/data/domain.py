@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anrl import _anrl
-from anrl._anrl import DataError
 from anrl.data.lists import Record, read_list
 from anrl.data.pack import INDEX_KEY, check_classes
 from anrl.data.records import Records, decode_index
+from anrl.errors import DataError
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
-from anrl._anrl import DataError
+from anrl.errors import DataError
 
 COLUMNS = ("path", "label", "depth", "subject", "video", "attack", "landmarks", "_")
 

@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from anrl._anrl import DataError
 from anrl.data.ahead import run_ahead
 from anrl.data.domain import Domain
 from anrl.data.transform import Transform
+from anrl.errors import DataError
 
 
 class Batch(NamedTuple):
@@ -82,7 +82,6 @@ class DomainLoader:
         domain_major: bool = False,
         keys: bool = False,
     ) -> None:
-        """See the class."""
         if batch_size < 1:
             raise ValueError(f"batch_size must be positive, not {batch_size}")
         if balanced and batch_size % 2:

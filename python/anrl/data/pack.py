@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from anrl import _anrl
-from anrl._anrl import DataError
 from anrl.data.ahead import run_ahead
 from anrl.data.lists import Record
 from anrl.data.records import Contents, Records
 from anrl.data.transform import Transform
+from anrl.errors import DataError
 
 INDEX_KEY = "__anrl__/index"
 

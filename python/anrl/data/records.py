@@ -10,8 +10,8 @@ import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
 
-from anrl._anrl import DataError
 from anrl.data.lists import Record
+from anrl.errors import DataError
 
 INDEX_VERSION = 2
 

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from anrl import _anrl
-from anrl._anrl import DataError
 from anrl.data.ahead import run_ahead
 from anrl.data.domain import Domain
 from anrl.data.pack import INDEX_KEY
 from anrl.data.records import Contents, Records, decode_index
+from anrl.errors import DataError
 
 
 def verify(

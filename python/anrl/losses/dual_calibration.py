@@ -53,7 +53,6 @@ class DualCalibration(nn.Module):
         init: str = "first",
         margin: float | None = None,
     ) -> None:
-        """See the class."""
         super().__init__()
         if num_domains < 2:
             raise ValueError(f"calibration between domains needs at least 2 domains, got {num_domains}")

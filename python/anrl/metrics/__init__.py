@@ -4,9 +4,8 @@ Labels: 0 = bona fide, 1 = attack. A score is higher for attacks (the probabilit
 sample is taken for an attack if its score is at least the threshold. Rates are fractions in [0, 1].
 """
 
-from anrl.metrics.files import read_scores, write_bob_scores, write_scores
+from anrl.metrics.evaluation import Judgement, judgement_rows
 from anrl.metrics.intervals import bootstrap
-from anrl.metrics.judgement import Judgement, judgement_rows
 from anrl.metrics.rates import (
     Rates,
     Share,
@@ -33,8 +32,5 @@ __all__ = [
     "judgement_rows",
     "non_response_rates",
     "rates",
-    "read_scores",
     "tpr_at_fpr",
-    "write_bob_scores",
-    "write_scores",
 ]

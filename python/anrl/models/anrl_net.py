@@ -40,7 +40,6 @@ class ANRLNet(nn.Module):
     def __init__(
         self, in_channels: int = 6, width: float = 1.0, norm: str = "adaptive", gate: str = "1layer"
     ) -> None:
-        """See the class."""
         super().__init__()
         if width <= 0:
             raise ValueError(f"width must be positive, got {width}")

@@ -21,7 +21,6 @@ class ConvBlock(nn.Module):
     def __init__(
         self, in_channels: int, out_channels: int, norm: str = "batch", gate: str = "1layer"
     ) -> None:
-        """See the class."""
         super().__init__()
         self.conv = nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1)
         self.norm: nn.Module

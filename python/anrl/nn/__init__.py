@@ -3,10 +3,10 @@
 from anrl.nn import functional
 from anrl.nn.adaptive_norm import AdaptiveNorm1d, AdaptiveNorm2d, AdaptiveNorm3d
 from anrl.nn.convert import convert_adaptive_norm, convert_sync_adaptive_norm
-from anrl.nn.gate import GATES, Gate, make_gate
+from anrl.nn.gate_statistics import gate_statistics
+from anrl.nn.gates import GATES, Gate, make_gate
 from anrl.nn.modes import evaluation_mode
-from anrl.nn.statistics import gate_statistics
-from anrl.nn.sync import SyncBatchNorm2d, average_tensors
+from anrl.nn.sync_batch_norm import SyncBatchNorm2d, average_tensors
 from anrl.ops import recompute_norms
 
 __all__ = [

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from anrl import ops
 from anrl.nn import functional as F
-from anrl.nn.gate import Gate, make_gate
-from anrl.nn.sync import shared_moments
+from anrl.nn.gates import Gate, make_gate
+from anrl.nn.sync_batch_norm import shared_moments
 
 
 class _AdaptiveNorm(nn.Module):
@@ -30,7 +30,6 @@ class _AdaptiveNorm(nn.Module):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        """See the class."""
         super().__init__()
         if activation not in (None, "relu"):
             raise ValueError(f"activation must be None or 'relu', not {activation!r}")

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from anrl.nn.adaptive_norm import AdaptiveNorm2d, AdaptiveNorm3d, _AdaptiveNorm
-from anrl.nn.sync import SyncBatchNorm2d
+from anrl.nn.sync_batch_norm import SyncBatchNorm2d
 
 Model = TypeVar("Model", bound=nn.Module)
 

@@ -9,8 +9,8 @@ import jinja2
 import torch
 
 import anrl
-from anrl._anrl import DataError
-from anrl.files import replacing
+from anrl.atomic_io import replacing
+from anrl.errors import DataError
 from anrl.plots import save_figure
 from anrl.report.protocols import protocol_sections
 from anrl.report.runs import run_sections

@@ -3,17 +3,18 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from anrl.baselines import BASELINES
-from anrl.evaluate import score_domain, video_means
+from anrl.checkpoint import Checkpoint
+from anrl.config.schema import to_yaml
+from anrl.evaluation.score import score_domain, video_means
+from anrl.evaluation.splits import open_domains
+from anrl.experiments import Cell, LeaveOneDomainOut, titles
+from anrl.experiments.comparison import MEASURES, over_seeds, paired_rows, rows
+from anrl.methods.classical import BASELINES
+from anrl.methods.variants import VARIANTS
 from anrl.plots import plot_det, plot_roc
-from anrl.protocol import Cell, LeaveOneDomainOut, titles
-from anrl.protocol.table import MEASURES, over_seeds, paired_rows, rows
 from anrl.report.runs import data_section, show_features, show_gates
 from anrl.report.sections import Section, Table
-from anrl.train import VARIANTS, Checkpoint
-from anrl.train.config import to_yaml
-from anrl.train.trainer import pick_device
-from anrl.train.validation import open_domains
+from anrl.training.device import pick_device
 
 _MAPPED = ("bn", "in", "adaptive", "anrl")
 

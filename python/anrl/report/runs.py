@@ -7,9 +7,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from anrl.checkpoint import Checkpoint
+from anrl.config import Config
+from anrl.config.schema import to_yaml
 from anrl.data import Domain
-from anrl.evaluate import domain_gates, score_domain, video_labels, video_means
-from anrl.metrics import Judgement, eer, find_threshold, judgement_rows, read_scores
+from anrl.evaluation.run_folder import HELD_OUT_SCORES
+from anrl.evaluation.score import domain_gates, score_domain, video_labels, video_means
+from anrl.evaluation.score_files import read_scores
+from anrl.evaluation.splits import open_domains
+from anrl.metrics import Judgement, eer, find_threshold, judgement_rows
 from anrl.models import ANRLNet
 from anrl.plots import (
     plot_attention,
@@ -22,10 +28,7 @@ from anrl.plots import (
     plot_tsne,
 )
 from anrl.report.sections import Section, Table
-from anrl.train import Checkpoint, Config
-from anrl.train.config import to_yaml
-from anrl.train.trainer import HELD_OUT_SCORES, pick_device
-from anrl.train.validation import open_domains
+from anrl.training.device import pick_device
 
 Say = Callable[[str], None]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from matplotlib.figure import Figure
 
-from anrl.files import as_file_name
+from anrl.atomic_io import as_file_name
 
 
 @dataclass

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from anrl._anrl import DataError
 from anrl.data.ahead import run_ahead
+from anrl.errors import DataError
 from anrl.synth.attacks import Print, Replay
 from anrl.synth.camera import Camera, Floats, resize, to_8_bit
 from anrl.synth.domains import DOMAINS, DomainModel

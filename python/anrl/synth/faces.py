@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from anrl._anrl import DataError
+from anrl.errors import DataError
 
 CREDIT = (
     "Faces: the ORL Database of Faces, AT&T Laboratories Cambridge (F. Samaria and A. Harter, 1994), "

@@ -1,0 +1,140 @@
+"""From the cells of a protocol to tables: mean and standard deviation over seeds, and paired tests."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from anrl.experiments.leave_one_out import Cell, CellResult, titles
+
+Results = Mapping[Cell, CellResult]
+
+MEASURES = {
+    "hter": "HTER at the threshold from held-out source subjects",
+    "auc": "AUC",
+    "hter_at_target_eer": "HTER at the unseen domain's own equal-error threshold (optimistic)",
+}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How a variant's cells compare with a reference's cells of the same unseen domain and seed."""
+
+    variant: str
+    measure: str
+    pairs: int
+    difference: float
+    """Mean of the variant's value minus the reference's."""
+    higher: int
+    """Pairs in which the variant's value is higher."""
+    lower: int
+    p_value: float
+    """Two-sided Wilcoxon signed-rank test; it takes pairs for independent, which seeds of one domain are not
+    quite. Not a number if all pairs are equal."""
+
+
+def compare(results: Results, reference: str, variant: str, measure: str) -> Comparison | None:
+    """Compares two variants on the cells that both have; None if there are none."""
+    from scipy.stats import wilcoxon  # takes a second to import
+
+    pairs = [
+        (found.measures[measure], results[other].measures[measure])
+        for cell, found in results.items()
+        if cell.variant == variant and (other := Cell(cell.unseen, reference, cell.seed)) in results
+    ]
+    if not pairs:
+        return None
+    differences = np.subtract(*np.array(pairs).T)
+    changed = differences[np.abs(differences) > 1e-12]
+    p_value = float(wilcoxon(changed).pvalue) if len(changed) else float("nan")
+    return Comparison(
+        variant,
+        measure,
+        len(pairs),
+        float(differences.mean()),
+        int((differences > 1e-12).sum()),
+        int((differences < -1e-12).sum()),
+        p_value,
+    )
+
+
+def rows(results: Results, measure: str, variants: Sequence[str], unseen: Sequence[str]) -> list[list[str]]:
+    """A row for every variant: its title, "mean ± sd" over seeds for each unseen domain and for all.
+
+    The last column is the mean over domains of each seed, then mean and standard deviation over seeds. Cells
+    that are missing are dashes; a mean over fewer seeds than others have says how many.
+    """
+    seeds = sorted({cell.seed for cell in results})
+    found = []
+    for variant in variants:
+        values = np.full((len(seeds), len(unseen)), np.nan)
+        for cell, result in results.items():
+            if cell.variant == variant and cell.unseen in unseen:
+                values[seeds.index(cell.seed), unseen.index(cell.unseen)] = result.measures[measure]
+        means = values[~np.isnan(values).any(1)].mean(1)
+        entries = [_entry(column[~np.isnan(column)], len(seeds)) for column in values.T]
+        found.append([titles()[variant], *entries, _entry(means, len(seeds))])
+    return found
+
+
+def table_markdown(
+    results: Results, variants: Sequence[str], unseen: Sequence[str], reference: str = "anrl"
+) -> str:
+    """All tables as Markdown: each measure, then the paired tests against the reference."""
+    text = [f"Video level, per cent, {over_seeds(len({cell.seed for cell in results}))}.", ""]
+    for measure, title in MEASURES.items():
+        found = rows(results, measure, variants, unseen)
+        text += [f"**{title}**", "", *_lines([["", *unseen, "mean"], *found]), ""]
+    paired = paired_rows(results, variants, reference)
+    text += ["**Paired by unseen domain and seed** (Wilcoxon signed-rank, two-sided)", "", *_lines(paired)]
+    return "\n".join(text) + "\n"
+
+
+def paired_rows(results: Results, variants: Sequence[str], reference: str) -> list[list[str]]:
+    """How every other variant compares with the reference: a row of column names, then one for each."""
+    title = titles()[reference]
+    found = [[f"against {title}", "pairs", "HTER", "worse : better", "p", "AUC", "better : worse", "p"]]
+    for variant in variants:
+        by_hter, by_auc = (compare(results, reference, variant, measure) for measure in ("hter", "auc"))
+        if variant == reference or by_hter is None or by_auc is None:
+            continue
+        entries = [titles()[variant], str(by_hter.pairs)]
+        for test in (by_hter, by_auc):
+            counts = f"{test.higher} : {test.lower}"
+            p_value = "< 0.001" if test.p_value < 0.001 else f"{test.p_value:.3f}"
+            entries += [f"{100 * test.difference:+.1f}", counts, p_value]
+        found.append(entries)
+    return found
+
+
+def over_seeds(count: int) -> str:
+    """What the entries of a table are."""
+    return "one seed" if count == 1 else f"mean ± standard deviation over {count} seeds"
+
+
+def results_csv(results: Results) -> str:
+    """A line for every cell."""
+    stream = io.StringIO()
+    measures = list(next(iter(results.values())).measures) if results else []
+    writer = csv.writer(stream)
+    writer.writerow(["unseen", "variant", "seed", *measures])
+    for cell, result in results.items():
+        writer.writerow([cell.unseen, cell.variant, cell.seed, *(result.measures[m] for m in measures)])
+    return stream.getvalue()
+
+
+def _entry(values: np.ndarray, seeds: int) -> str:
+    if not len(values):
+        return "-"
+    text = f"{100 * values.mean():.1f}"
+    if len(values) > 1:
+        text += f" ± {100 * values.std(ddof=1):.1f}"
+    return text if len(values) == seeds else f"{text} ({len(values)} of {seeds})"
+
+
+def _lines(table: Sequence[Sequence[str]]) -> list[str]:
+    """A table in Markdown; its first row are the names of the columns."""
+    head, *body = ["| " + " | ".join(cells) + " |" for cells in table]
+    return [head, "| --- |" + " ---: |" * (len(table[0]) - 1), *body]

@@ -1,0 +1,87 @@
+"""Optimizers and schedulers of torch by name, and the running average of the weights."""
+
+import difflib
+import inspect
+import json
+from collections.abc import Iterable
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer, lr_scheduler
+
+from anrl.config.schema import OptimizerConfig, SchedulerConfig
+from anrl.errors import ConfigError
+
+Scheduler = lr_scheduler.LRScheduler
+
+
+def make_optimizer(settings: OptimizerConfig, parameters: Iterable[nn.Parameter]) -> Optimizer:
+    """The optimizer that a configuration names.
+
+    Raises:
+        ConfigError: there is none of that name, it needs its loss evaluated anew (LBFGS), or an option is
+            wrong.
+    """
+    chosen = _find(torch.optim, settings.name, Optimizer, "optimizer.name")
+    if chosen is torch.optim.LBFGS:
+        raise ConfigError("optimizer.name: LBFGS evaluates its loss several times a step; choose another")
+    options = {"lr": settings.lr, "weight_decay": settings.weight_decay} | settings.options
+    if "weight_decay" not in inspect.signature(chosen).parameters and not settings.weight_decay:
+        del options["weight_decay"]
+    try:
+        made: Optimizer = chosen(parameters, **options)
+        return made
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"optimizer: {settings.name} cannot be made: {error}") from None
+
+
+def make_scheduler(settings: SchedulerConfig, optimizer: Optimizer) -> Scheduler | None:
+    """The scheduler that a configuration names, or None.
+
+    Raises:
+        ConfigError: there is none of that name, an option is wrong or missing, or its state is not made of
+            numbers and could not be saved.
+    """
+    if settings.name is None:
+        return None
+    chosen = _find(lr_scheduler, settings.name, Scheduler, "scheduler.name")
+    options = dict(settings.options)
+    if chosen is lr_scheduler.ReduceLROnPlateau:
+        if settings.every == "step":
+            raise ConfigError("scheduler.every: a plateau is seen after an epoch, not after a step")
+        options = {"mode": "max"} | options
+    try:
+        made: Scheduler = chosen(optimizer, **options)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"scheduler: {settings.name} cannot be made: {error}") from None
+    try:
+        json.dumps(made.state_dict())
+    except TypeError:
+        raise ConfigError(
+            f"scheduler.name: {settings.name} cannot be stored in a checkpoint; choose another"
+        ) from None
+    return made
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, model: nn.Module, decay: float, step: int) -> None:
+    """Moves the average of the weights and running statistics; in the first steps it forgets faster."""
+    decay = min(decay, (1 + step) / (10 + step))
+    for mean, value in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
+        if mean.is_floating_point():
+            mean.lerp_(value, 1 - decay)
+        else:
+            mean.copy_(value)
+
+
+def _find(module: ModuleType, name: str, kind: type, key: str) -> Any:
+    known = {n: c for n, c in vars(module).items() if inspect.isclass(c) and issubclass(c, kind)}
+    known = {n: c for n, c in known.items() if c is not kind and not n.startswith("_")}
+    if name not in known:
+        near = difflib.get_close_matches(name.lower(), {n.lower(): n for n in known}, 1)
+        meant = [n for n in known if n.lower() in near]
+        hint = f"did you mean {meant[0]}?" if meant else f"there are {', '.join(sorted(known))}"
+        raise ConfigError(f"{key}: {module.__name__} has no {name}; {hint}")
+    return known[name]

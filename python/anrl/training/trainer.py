@@ -1,0 +1,357 @@
+"""The training loop."""
+
+import copy
+import math
+import signal
+import threading
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any, NoReturn, Protocol
+
+import numpy as np
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from anrl.checkpoint import Checkpoint, build_model
+from anrl.config import Config
+from anrl.config.schema import to_yaml
+from anrl.data import Batch, DomainLoader
+from anrl.distributed import Ranks, is_lost, join_ranks
+from anrl.errors import ConfigError, Interrupted, ProcessLostError
+from anrl.evaluation.run_folder import HELD_OUT_SCORES
+from anrl.evaluation.score_files import write_scores
+from anrl.evaluation.splits import split_sources
+from anrl.methods.meta_step import DomainBatch, DomainLosses
+from anrl.methods.registry import make_method
+from anrl.nn import convert_sync_adaptive_norm, recompute_norms
+from anrl.training.device import keep_freed_memory, pick_device
+from anrl.training.loggers import Log, open_log
+from anrl.training.optimizers import Scheduler, make_optimizer, make_scheduler, update_average
+from anrl.training.state import State, restore
+from anrl.training.validation import Validation, validate
+
+
+class Reporter(Protocol):
+    """Hears how training goes."""
+
+    def __call__(self, done: int, total: int, message: str) -> None:
+        """Told after every step: steps done, steps in all, and a line about them."""
+
+
+def train(config: Config, report: Reporter | None = None) -> Path:
+    """Trains a network and returns the path of its best checkpoint.
+
+    Writes to ``config.out``: ``config.yaml`` (resolved), ``log.jsonl`` (one line a step and one an epoch),
+    ``last.safetensors`` (to go on from), ``best.safetensors`` (highest AUC on held-out source videos, the
+    latest among equals) and the scores of the latter on these videos, ``held_out_scores.csv``. The unseen
+    domains play no part in any of them, unless ``config.selection`` says so.
+
+    In a script that ``torchrun`` started, all processes train one network together: each takes its part of
+    every batch, and the first one writes. ``config.out`` must be a folder that all of them see.
+
+    Raises:
+        ConfigError: the configuration does not fit what is in ``config.out`` or the number of processes, or
+            the device is missing.
+        DataError: a pack or a sample cannot be read, or a checkpoint cannot be written.
+        FloatingPointError: a loss or a gradient is not finite; ``failed.safetensors`` is the state before.
+        Interrupted: Ctrl-C or SIGTERM; the same call goes on where it stopped.
+        ProcessLostError: another process of the job ended; the same call goes on from the last checkpoint.
+    """
+    with join_ranks() as ranks, _stop_signals(ranks) as stop:
+        try:
+            return _Run(config, ranks, stop, report if ranks.is_first else None).train()
+        except RuntimeError as error:
+            if ranks.count == 1 or not is_lost(error):
+                raise
+            raise ProcessLostError(
+                f"another process of the job ended ({' '.join(str(error).split())[:200]}); what it printed "
+                f"tells why. The same command goes on from the last checkpoint in {config.out}"
+            ) from error
+
+
+class _Run:
+    """A training run of one process."""
+
+    def __init__(self, config: Config, ranks: Ranks, stop: threading.Event, report: Reporter | None) -> None:
+        if config.batch_size % (2 * ranks.count):
+            raise ConfigError(
+                f"batch_size: {config.batch_size} cannot be divided among {ranks.count} processes, each with "
+                f"as many bona fide samples as attacks; take a multiple of {2 * ranks.count}"
+            )
+        self.config, self.ranks, self.stop, self.report = config, ranks, stop, report
+        self.splits = split_sources(config)
+        self.device = pick_device(config.device, ranks)
+        if self.device.type == "cpu":
+            keep_freed_memory()
+        self.dtype = torch.float64 if config.precision == "float64" else torch.float32
+        self.memory_format = torch.channels_last if config.channels_last else torch.contiguous_format
+        self.state = self._fresh_state()
+        self.loader = DomainLoader(
+            [split.train for split in self.splits],
+            config.batch_size // ranks.count,
+            config.transform,
+            config.seed,
+            rank=ranks.rank,
+            world_size=ranks.count,
+            pin_memory=self.device.type == "cuda",
+        )
+        self.steps_per_epoch = math.ceil(len(self.loader) / config.optimizer.accumulate)
+        self.gate: float | None = None
+
+    def _fresh_state(self) -> State:
+        config = self.config
+        torch.manual_seed(config.seed)
+        method = make_method(config, build_model(config))
+        if config.sync_statistics:
+            convert_sync_adaptive_norm(method.model)
+        method.to(self.device, self.dtype)
+        method.model.to(memory_format=self.memory_format)  # type: ignore[call-overload]
+        optimizer = make_optimizer(config.optimizer, method.parameters())
+        scheduler = make_scheduler(config.scheduler, optimizer)
+        average = copy.deepcopy(method.model).eval() if config.optimizer.ema else None
+        return State(method, average, optimizer, scheduler)
+
+    def train(self) -> Path:
+        """Epochs, each with its validation; returns the best checkpoint's path."""
+        config, state, last = self.config, self.state, self._path("last")
+        if last.exists():
+            _resume(config, last, state)
+        progress = state.progress
+        if len(set(self.ranks.gather_texts([str(self._steps_done())]))) > 1:
+            raise ConfigError(f"out: not all processes see {last}; choose a folder that they share")
+        with self._open_log() as log:
+            while progress.epoch < config.epochs and not self._out_of_patience():
+                speed = self._epoch(log)
+                found = validate(config, self._judged(), self.splits, self.device, self.ranks)
+                progress.thresholds, self.gate = found.thresholds, found.mean_gate
+                if state.scheduler is not None and config.scheduler.every == "epoch":
+                    _move(state.scheduler, found.held_out_auc)
+                log({"epoch": progress.epoch} | found.entry() | speed, self._steps_done())
+                if found.judged > progress.best_auc:
+                    progress.best_epoch = progress.epoch
+                progress.epoch, progress.step = progress.epoch + 1, 0
+                if found.judged >= progress.best_auc:
+                    progress.best_auc = found.judged
+                    self._save_best(found)
+                self._save("last")
+        self.ranks.wait()  # until the first one has written
+        return self._path("best")
+
+    def _epoch(self, log: Log) -> dict[str, float]:
+        """The steps that are left of an epoch; returns how fast they were."""
+        config, progress = self.config, self.state.progress
+        accumulate = config.optimizer.accumulate
+        images, waited, started = 0, 0.0, time.monotonic()
+        speed: dict[
+            str, float
+        ] = {}  # stays empty if a run is resumed between an epoch's last step and its end
+        self.state.method.train()
+        batches = self.loader.epoch(progress.epoch, progress.step * accumulate)
+        while True:
+            asked = time.monotonic()
+            group = list(islice(batches, accumulate))
+            waited += time.monotonic() - asked
+            if not group:
+                break
+            first = progress.epoch * len(self.loader) + progress.step * accumulate
+            entry, stopped = self._step(group, first)
+            progress.step += 1
+            images += sum(batch.label.numel() for batch in group) * self.ranks.count
+            speed = {
+                "images_per_second": images / (time.monotonic() - started),
+                "loader_wait": waited / (time.monotonic() - started),
+            }
+            done, total = self._steps_done(), config.epochs * self.steps_per_epoch
+            log({"step": done - 1, "epoch": progress.epoch} | entry, done)
+            if self.report is not None:
+                self.report(done, total, _line(entry, self.gate, speed))
+            if stopped or (self.ranks.count == 1 and self.stop.is_set()):
+                self._save("last")
+                raise Interrupted(
+                    f"stopped at step {done} of {total}; {self._path('last')} has everything so far"
+                )
+            if progress.step % config.save_every == 0:
+                self._save("last")
+        return speed
+
+    def _step(self, group: Sequence[Batch], first: int) -> tuple[dict[str, Any], bool]:
+        """A step of the optimizer; returns its entry in the log, and whether to stop."""
+        config, state = self.config, self.state
+        state.optimizer.zero_grad()
+        statistics = []
+        for number, batch in enumerate(group, first):
+            _seed(config.seed, number, self.ranks.rank)
+            with self._precision(), recompute_norms() if config.recompute else nullcontext():
+                loss, domains = state.method(self._domain_batches(batch), number)
+            (loss / len(group)).backward()
+            parts = torch.stack([torch.stack(domain) for domain in domains]).flatten()
+            statistics.append(torch.cat([loss.detach().reshape(1), parts]).to(self.dtype))
+        mean = torch.stack(statistics).mean(0)
+        stop = mean.new_tensor([float(self.stop.is_set())])
+        gradients = [p.grad for p in state.method.parameters() if p.grad is not None]
+        buffers = [b for b in state.method.buffers() if b.is_floating_point()]
+        self.ranks.average_([*gradients, *buffers, mean, stop])
+        norm = nn.utils.get_total_norm(gradients)
+        if not math.isfinite(float(mean[0])) or not math.isfinite(float(norm)):
+            self._fail(group, float(mean[0]), float(norm))
+        rate = state.optimizer.param_groups[0]["lr"]
+        if config.optimizer.clip_norm is not None:
+            nn.utils.clip_grads_with_norm_(state.method.parameters(), config.optimizer.clip_norm, norm)
+        state.optimizer.step()
+        if state.average is not None:
+            update_average(state.average, state.method.model, config.optimizer.ema, self._steps_done())
+        if state.scheduler is not None and config.scheduler.every == "step":
+            state.scheduler.step()
+        values = mean[1:].view(len(self.splits), -1)
+        names = [split.train.name for split in self.splits]
+        entry: dict[str, Any] = {"lr": rate, "loss": float(mean[0]), "gradient_norm": float(norm)}
+        entry |= dict(zip(DomainLosses._fields, values.mean(0).tolist(), strict=True))
+        entry["accuracy_by_domain"] = dict(zip(names, values[:, -1].tolist(), strict=True))
+        return entry, bool(stop)
+
+    def _domain_batches(self, batch: Batch) -> list[DomainBatch]:
+        return [
+            DomainBatch(
+                self.config.transform.normalize(batch.image[:, k].to(self.device))
+                .to(self.dtype)
+                .contiguous(memory_format=self.memory_format),
+                batch.label[:, k].to(self.device),
+                batch.depth[:, k].to(self.device, self.dtype),
+            )
+            for k in range(len(self.splits))
+        ]
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16")
+
+    def _judged(self) -> nn.Module:
+        return self.state.average or self.state.method.model
+
+    def _steps_done(self) -> int:
+        return self.state.progress.epoch * self.steps_per_epoch + self.state.progress.step
+
+    def _out_of_patience(self) -> bool:
+        progress, patience = self.state.progress, self.config.patience
+        return patience is not None and progress.epoch > progress.best_epoch + patience
+
+    def _path(self, name: str) -> Path:
+        return Path(self.config.out) / f"{name}.safetensors"
+
+    def _save(self, name: str) -> None:
+        if self.ranks.is_first:
+            self.state.save(self._path(name), self.config)
+
+    def _save_best(self, found: Validation) -> None:
+        self._save("best")
+        if self.ranks.is_first:
+            held_out = [split.held_out for split in self.splits]
+            write_scores(
+                self._path("best").with_name(HELD_OUT_SCORES), list(zip(held_out, found.scores, strict=True))
+            )
+
+    @contextmanager
+    def _open_log(self) -> Iterator[Log]:
+        if not self.ranks.is_first:
+            yield lambda entry, step: None
+            return
+        out = Path(self.config.out)
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "config.yaml").write_text(to_yaml(self.config))
+        with open_log(self.config, self._steps_done(), self.state.progress.epoch) as log:
+            yield log
+
+    def _fail(self, group: Sequence[Batch], loss: float, norm: float) -> NoReturn:
+        keys = [
+            split.train.records[i].path
+            for batch in group
+            for k, split in enumerate(self.splits)
+            for i in batch.index[:, k].tolist()
+        ]
+        keys = self.ranks.gather_texts(keys)
+        self._save("failed")
+        what = f"the loss is {loss}" if not math.isfinite(loss) else f"the norm of the gradient is {norm}"
+        raise FloatingPointError(
+            f"{what} at step {self._steps_done()}; a lower optimizer.lr or optimizer.clip_norm may help. "
+            f"{self._path('failed')} has the weights before it. Samples of the step: {', '.join(keys)}"
+        )
+
+
+def _resume(config: Config, last: Path, state: State) -> None:
+    if not config.resume:
+        raise ConfigError(f"out: {last} is there already; choose another folder or set resume=true")
+    checkpoint = Checkpoint.read(last)
+
+    # Where a run stands and runs, for how long and who hears of it may change on the way; anything else would
+    # mix two runs.
+    def essential(c: Config) -> Config:
+        targets = c.targets if c.selection == "target" else []
+        c = replace(c, data="", out="", device="", targets=targets, logger="none")
+        return replace(c, epochs=1, patience=None, save_every=1, resume=True)
+
+    if essential(checkpoint.config) != essential(config):
+        raise ConfigError(
+            f"out: {last} belongs to a run with another configuration; choose another folder or remove it"
+        )
+    restore(checkpoint, state)
+
+
+def _move(scheduler: Scheduler, held_out_auc: float) -> None:
+    """Moves a scheduler at the end of an epoch."""
+    if isinstance(scheduler, ReduceLROnPlateau):
+        scheduler.step(held_out_auc)
+        return
+    with warnings.catch_warnings():
+        # In a run that is resumed at the end of an epoch, the optimizer's steps were another process's.
+        warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")
+        scheduler.step()
+
+
+def _seed(seed: int, number: int, rank: int) -> None:
+    """Whatever torch draws in a step depends on the step only, so a resumed run draws the same."""
+    torch.manual_seed(int(np.random.SeedSequence([seed, number, rank]).generate_state(1)[0]))
+
+
+def _line(entry: dict[str, Any], gate: float | None, speed: dict[str, float]) -> str:
+    parts = "classification", "depth", "inter_domain", "inter_class"
+    losses = " ".join(f"{entry[part]:.3g}" for part in parts)
+    accuracies = "/".join(f"{100 * a:.0f}" for a in entry["accuracy_by_domain"].values())
+    gates = f"gates {gate:.2f}  " if gate is not None else ""
+    return (
+        f"loss {entry['loss']:.3f} ({losses})  accuracy {accuracies} %  {gates}"
+        f"{speed['images_per_second']:.0f} images/s"
+    )
+
+
+@contextmanager
+def _stop_signals(ranks: Ranks) -> Iterator[threading.Event]:
+    """Turns Ctrl-C and SIGTERM into an event, so that a step is finished and saved.
+
+    A second signal kills, unless there are several processes: torchrun sends one of its own.
+    """
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def handle(*_: object) -> None:
+        event.set()
+        if ranks.count == 1:
+            restore()
+
+    for number in before:
+        signal.signal(number, handle)
+    try:
+        yield event
+    finally:
+        restore()

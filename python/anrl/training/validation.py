@@ -1,0 +1,77 @@
+"""What is found out after every epoch: on subjects of the source domains that were held out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+import torch
+from torch import nn
+
+from anrl.config import Config
+from anrl.data import Domain
+from anrl.distributed import Ranks
+from anrl.evaluation.score import domain_gates, score_domain
+from anrl.evaluation.splits import Split, open_domains
+from anrl.metrics import Scores, auc, eer
+
+_GATE_SAMPLES = 32
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What was found."""
+
+    held_out_auc: float
+    """Of all sources' held-out videos together."""
+    thresholds: dict[str, float]
+    """Equal-error thresholds on the same: "frame" and "video"."""
+    target_auc: float | None
+    """The mean AUC of the targets' videos, if they choose the checkpoint."""
+    scores: list[Scores]
+    """Of the held-out frames of every source domain."""
+    gates: dict[str, dict[str, float]]
+    """For every source domain and adaptive layer the mean weight of the batch branch."""
+
+    @property
+    def judged(self) -> float:
+        """What chooses the checkpoint."""
+        return self.held_out_auc if self.target_auc is None else self.target_auc
+
+    @property
+    def mean_gate(self) -> float | None:
+        """The mean weight of the batch branch over domains and layers."""
+        means = [fmean(layers.values()) for layers in self.gates.values()]
+        return fmean(means) if means else None
+
+    def entry(self) -> dict[str, Any]:
+        """For the log."""
+        found: dict[str, Any] = {"held_out_auc": self.held_out_auc, "thresholds": self.thresholds}
+        if self.target_auc is not None:
+            found["target_auc"] = self.target_auc
+            found["selection"] = "target: dishonest, the checkpoint is chosen by what it is to be judged on"
+        return found | ({"gates": self.gates} if self.gates else {})
+
+
+def validate(
+    config: Config, model: nn.Module, splits: Sequence[Split], device: torch.device, ranks: Ranks
+) -> Validation:
+    """Scores the held-out samples, and the targets if the configuration chooses by them."""
+
+    def score(domain: Domain) -> Scores:
+        return score_domain(model, domain, config.transform, device, ranks=ranks)[0]
+
+    parts = [score(split.held_out) for split in splits]
+    frames = Scores.join(parts)
+    videos = frames.by_video()
+    target_auc = None
+    if config.selection == "target":
+        targets = open_domains(config.targets, config)
+        target_auc = fmean(auc(score(domain).by_video()) for domain in targets)
+    gates = {}
+    if ranks.is_first and config.model.norm == "adaptive":
+        for split in splits:
+            found = domain_gates(model, split.held_out, config.transform, _GATE_SAMPLES)
+            gates[split.held_out.name] = {name: float(mean.mean()) for name, mean in found.items()}
+    thresholds = {"frame": eer(frames)[1], "video": eer(videos)[1]}
+    return Validation(auc(videos), thresholds, target_auc, parts, gates)

@@ -1,0 +1,144 @@
+"""Leave-one-domain-out protocols: cells, tables, tests between variants, and what goes wrong."""
+
+import shutil
+
+import numpy as np
+import pytest
+from scipy.stats import wilcoxon
+
+from anrl.checkpoint import Checkpoint
+from anrl.config import load_config
+from anrl.errors import ConfigError, Interrupted
+from anrl.evaluation.score_files import read_scores
+from anrl.experiments import Cell, CellResult, LeaveOneDomainOut, compare, results_csv, table_markdown
+from anrl.experiments.comparison import rows
+from anrl.metrics import Scores, find_threshold
+from support.training import cli, plan, settings, stop_after
+
+
+def test_every_domain_is_left_out_once_for_each_variant_and_seed(packs, tmp_path):
+    protocol = plan(packs, tmp_path / "out", unseen=["d3", "d1"])
+    assert len(protocol.cells()) == 2 * 2 * 2
+    assert protocol.run() == {}
+    results = protocol.results()
+    assert set(results) == set(protocol.cells())
+    for cell in results:
+        config = protocol.cell_config(cell)
+        names = [source.name for source in config.sources]
+        assert cell.unseen not in names and len(names) == 3 and config.targets[0].name == cell.unseen
+        scores = read_scores(cell.folder(tmp_path / "out") / "evaluation.csv")
+        assert all(video.startswith(cell.unseen + "/") for video in scores.video)
+    # A trained cell's threshold is that of its checkpoint.
+    cell = Cell("d1", "bn", 1)
+    checkpoint = Checkpoint.read(cell.folder(tmp_path / "out") / "run/best.safetensors")
+    assert find_threshold(results[cell].development) == pytest.approx(checkpoint.progress.thresholds["video"])
+    # What is done stays.
+    before = {f: f.stat().st_mtime_ns for f in (tmp_path / "out").rglob("*.csv")}
+    assert plan(packs, tmp_path / "out", unseen=["d3", "d1"]).run() == {}
+    assert before == {f: f.stat().st_mtime_ns for f in (tmp_path / "out").rglob("*.csv")}
+
+
+def test_an_interrupted_protocol_goes_on_and_a_lost_cell_is_made_again(packs, tmp_path):
+    whole = plan(packs, tmp_path / "whole", ("bn",), (0,))
+    whole.run()
+    protocol = plan(packs, tmp_path / "parts", ("bn",), (0,))
+    with pytest.raises(Interrupted):
+        protocol.run(lambda cell, done, total: stop_after(2))
+    assert protocol.results() == {}
+    assert protocol.run() == {}
+    shutil.rmtree(Cell("d2", "bn", 0).folder(tmp_path / "parts"))
+    assert len(protocol.results()) == 3
+    seen = []
+    protocol.run(lambda cell, done, total: seen.append((cell, done, total)))
+    assert seen == [(Cell("d2", "bn", 0), 2, 4)]
+    assert results_csv(protocol.results()) == results_csv(whole.results())
+
+
+def test_a_cell_that_fails_is_named_and_the_others_run(packs, tmp_path):
+    broken = [*packs[:3], tmp_path / "broken.lmdb"]
+    shutil.copytree(packs[3], broken[3])
+    (broken[3] / "data.mdb").write_bytes(b"nothing")
+    protocol = plan(broken, tmp_path / "out", ("low-level",), (0,), unseen=["d3"])
+    failed = protocol.run()
+    assert (
+        list(failed) == [Cell("d3", "low-level", 0)] and "broken.lmdb" in failed[Cell("d3", "low-level", 0)]
+    )
+    assert "Traceback" in (Cell("d3", "low-level", 0).folder(tmp_path / "out") / "failed.txt").read_text()
+    assert "-" in table_markdown(protocol.results(), ["low-level"], ["d3"])
+    shutil.rmtree(broken[3])
+    shutil.copytree(packs[3], broken[3])
+    assert protocol.run() == {} and len(protocol.results()) == 1
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"variants": ("bn", "best")}, "no variant best; there are anrl, .*low-level"),
+        ({"unseen": ["d7"]}, "no domain d7; there are d0, d1, d2, d3"),
+    ],
+)
+def test_wrong_protocols_are_named(packs, tmp_path, options, message):
+    with pytest.raises(ConfigError, match=message):
+        plan(packs, tmp_path / "out", **options)
+
+
+def test_another_configuration_is_refused(packs, tmp_path):
+    plan(packs, tmp_path / "out")
+    with pytest.raises(ConfigError, match="another configuration"):
+        plan(packs[::-1], tmp_path / "out")
+    # A folder of a version that had fewer keys is taken up again: what was not there has its default.
+    file = tmp_path / "out/config.yaml"
+    file.write_text(file.read_text().replace("  statistics: domain\n", ""))
+    plan(packs, tmp_path / "out")
+    assert "statistics: domain" in file.read_text()
+    twice = settings(packs, "x", targets=[{"path": str(packs[0])}])
+    with pytest.raises(ConfigError, match="names of their own"):
+        LeaveOneDomainOut(load_config(twice), ["bn"], [0], tmp_path / "twice")
+
+
+def result(seed, shift):
+    draws = np.random.default_rng(seed)
+    label = np.repeat([0, 1], 40)
+    parts = [Scores(draws.normal(label * shift, 1), label) for _ in range(2)]
+    return CellResult(*parts)
+
+
+def test_tables_hold_means_deviations_and_paired_tests():
+    found = {
+        Cell(u, v, s): result(100 * i + s + 10 * len(v), {"anrl": 3, "bn": 1}[v])
+        for i, u in enumerate("ab")
+        for v in ("anrl", "bn")
+        for s in (0, 1, 2)
+        if (u, v, s) != ("b", "bn", 2)
+    }
+    values = {c: r.measures["hter"] for c, r in found.items()}
+    (_, first, _, mean), other = rows(found, "hter", ["anrl", "bn"], ["a", "b"])
+    of_a = [100 * values[Cell("a", "anrl", s)] for s in (0, 1, 2)]
+    assert first == f"{np.mean(of_a):.1f} ± {np.std(of_a, ddof=1):.1f}"
+    by_seed = [np.mean([100 * values[Cell(u, "anrl", s)] for u in "ab"]) for s in (0, 1, 2)]
+    assert mean == f"{np.mean(by_seed):.1f} ± {np.std(by_seed, ddof=1):.1f}"
+    assert other[2].endswith("(2 of 3)") and other[3].endswith("(2 of 3)") and "of 3" not in other[1]
+    test = compare(found, "anrl", "bn", "hter")
+    both = [("a", 0), ("a", 1), ("a", 2), ("b", 0), ("b", 1)]
+    pairs = [(values[Cell(u, "bn", s)], values[Cell(u, "anrl", s)]) for u, s in both]
+    one, two = np.array(pairs).T
+    assert (test.pairs, test.higher, test.lower) == (5, (one > two).sum(), (one < two).sum())
+    assert test.difference == pytest.approx((one - two).mean())
+    assert test.p_value == pytest.approx(wilcoxon(one, two).pvalue)
+    assert np.isnan(compare(found, "anrl", "anrl", "auc").p_value)
+    text = table_markdown(found, ["anrl", "bn"], ["a", "b"])
+    assert "| ANRL | " in text and "| batch norm, with depth | 5 |" in text
+    assert results_csv(found).count("\n") == 12
+
+
+@pytest.mark.slow
+def test_the_simulated_protocol_out_of_the_box(tmp_path):
+    arguments = ("protocol", "simulated", "--quick", "--unseen", "sim_kiosk", "--variants", "bn,low-level")
+    done = cli(*arguments, cwd=tmp_path, check=0)
+    for text in ("batch norm, with depth", "low-level cues", "HTER", "mean nothing"):
+        assert text in done.stdout
+    out = tmp_path / "runs/protocol-simulated-quick"
+    assert (out / "table.md").read_text().count("| low-level cues |") == 4
+    assert (out / "results.csv").read_text().count("\n") == 3
+    done = cli("protocol", "simulated", "--quick", "--variants", "bn,worst", cwd=tmp_path, check=2)
+    assert "no variant worst" in done.stderr
