@@ -1,18 +1,20 @@
 //! Rust core of `anrl`.
 //!
-//! - [`norm`]: adaptive normalization.
-//! - [`calibration`]: distances between features and class centres.
-//! - [`data`]: packs (LMDB), image decoding, the exact pixel transform.
-//! - [`element`]: number types; [`vector`]: vector units; [`threads`]: the only place that owns threads.
+//! - [`adaptive_norm`]: adaptive normalization; [`center_distance`]: distances between features and class centers.
+//! - [`pack`]: packs (LMDB); [`image`]: decoding and image operations; [`sample`]: from a pack's bytes to batches.
+//! - [`dtype`]: number types; [`simd`]: vector units; [`thread_pool`]: the only place that owns threads; [`error`].
 //!
 //! Nothing here knows Python or libtorch, except the binding behind the feature `python`.
 
-pub mod calibration;
-pub mod data;
-pub mod element;
-pub mod norm;
-pub mod threads;
-pub mod vector;
+pub mod adaptive_norm;
+pub mod center_distance;
+pub mod dtype;
+pub mod error;
+pub mod image;
+pub mod pack;
+pub mod sample;
+pub mod simd;
+pub mod thread_pool;
 
 #[cfg(feature = "python")]
 mod python;

@@ -1,25 +1,22 @@
 from collections.abc import Sequence
-from typing import Any, TypeAlias, final
+from typing import Any, Protocol, TypeAlias, final, type_check_only
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
-
-from anrl.data import Transform as TransformOptions
 
 __all__ = [
     "EXACT_DECODER_IS_VECTORIZED",
     "MAX_KEY",
     "RAW_MAGIC",
     "AdaptiveNorm",
-    "DataError",
     "Pack",
     "PackWriter",
     "Samples",
     "Transform",
-    "centre_products",
-    "centre_spread",
-    "decode",
+    "center_products",
+    "center_products_gradient",
+    "decode_image",
     "instance_moments",
     "scale_shift",
     "scale_shift_double_gradient",
@@ -33,14 +30,12 @@ MAX_KEY: int
 RAW_MAGIC: bytes
 EXACT_DECODER_IS_VECTORIZED: bool
 
-# Bytes, ends, codes: anrl.data.records.Texts.
+# UTF-8 bytes, where each string ends, and the number of the string of each row.
 _Texts: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int32]]
 
-class DataError(Exception): ...
-
 def vector_unit() -> str: ...
-def centre_products(a: Tensor, b: Tensor, x: Tensor, c: Tensor) -> Tensor: ...
-def centre_spread(w: Tensor, x: Tensor, c: Tensor) -> tuple[Tensor, Tensor]: ...
+def center_products(a: Tensor, b: Tensor, x: Tensor, c: Tensor) -> Tensor: ...
+def center_products_gradient(w: Tensor, x: Tensor, c: Tensor) -> tuple[Tensor, Tensor]: ...
 def instance_moments(x: Tensor) -> tuple[Tensor, Tensor]: ...
 def scale_shift(x: Tensor, scale: Tensor, shift: Tensor, relu: bool) -> Tensor: ...
 def scale_shift_sums(
@@ -56,7 +51,7 @@ def scale_shift_double_gradient(
 
 @final
 class AdaptiveNorm:
-    def __new__(cls, form: str, running: bool, eps: float, relu: bool) -> AdaptiveNorm: ...
+    def __new__(cls, gate: str, running: bool, eps: float, relu: bool) -> AdaptiveNorm: ...
     def forward(
         self, x: Tensor, parameters: Sequence[Tensor]
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]: ...
@@ -99,29 +94,74 @@ class Samples:
     def __len__(self) -> int: ...
     def check(self) -> None: ...
 
+# The attributes that Transform reads.
+@type_check_only
+class TransformSettings(Protocol):
+    @property
+    def image_size(self) -> int: ...
+    @property
+    def depth_size(self) -> int | None: ...
+    @property
+    def color(self) -> str: ...
+    @property
+    def mean(self) -> float | Sequence[float]: ...
+    @property
+    def std(self) -> float | Sequence[float]: ...
+    @property
+    def hsv(self) -> str: ...
+    @property
+    def crop_margin(self) -> float | None: ...
+    @property
+    def output(self) -> str: ...
+    @property
+    def decoder(self) -> str: ...
+    @property
+    def flip_prob(self) -> float: ...
+    @property
+    def jitter_prob(self) -> float: ...
+    @property
+    def hue(self) -> float: ...
+    @property
+    def saturation(self) -> float: ...
+    @property
+    def value(self) -> float: ...
+    @property
+    def crop_area(self) -> float: ...
+    @property
+    def brightness_contrast_prob(self) -> float: ...
+    @property
+    def brightness(self) -> float: ...
+    @property
+    def contrast(self) -> float: ...
+    @property
+    def blur_prob(self) -> float: ...
+    @property
+    def blur_sigma(self) -> float: ...
+    @property
+    def noise_prob(self) -> float: ...
+    @property
+    def noise_std(self) -> float: ...
+    @property
+    def jpeg_prob(self) -> float: ...
+    @property
+    def jpeg_quality(self) -> float: ...
+    @property
+    def cutout_prob(self) -> float: ...
+    @property
+    def cutout_area(self) -> float: ...
+
 @final
 class Transform:
-    def __new__(
-        cls,
-        image_size: int,
-        depth_size: int,
-        color: str,
-        mean: list[float],
-        std: list[float],
-        consistent_hsv: bool,
-        crop_margin: float | None,
-        output: str,
-        decoder: str,
-    ) -> Transform: ...
+    def __new__(cls, settings: TransformSettings) -> Transform: ...
     def apply(
         self,
         image: bytes,
         depth: bytes | None,
-        landmarks: list[float] | None,
+        landmarks: Sequence[float] | None,
         flip: bool,
         jitter: tuple[float, float, float] | None,
         crop: tuple[float, float, float, float] | None,
-        linear: tuple[float, float] | None,
+        brightness_contrast: tuple[float, float] | None,
         blur: float | None,
         noise: tuple[float, int] | None,
         jpeg: int | None,
@@ -131,10 +171,10 @@ class Transform:
         self,
         domains: list[Samples],
         indices: list[list[int]],
-        augment: TransformOptions | None,
+        augment: bool,
         seed: int,
         epoch: int,
-        threads: int,
-    ) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.float32], list[tuple[int, int, str]]]: ...
+        num_threads: int,
+    ) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.float32], list[tuple[int, int, Exception]]]: ...
 
-def decode(image: bytes, gray: bool = False, exact: bool = False) -> NDArray[np.uint8]: ...
+def decode_image(image: bytes, gray: bool = False, exact: bool = False) -> NDArray[np.uint8]: ...
