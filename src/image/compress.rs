@@ -18,10 +18,10 @@ unsafe extern "C" {
 /// TJSAMP_420 of turbojpeg.h.
 const SUBSAMPLING_420: c_int = 2;
 
-/// Compresses a color image to a JPEG file of this quality (1 to 100), with halved chroma, and decompresses it.
+/// Gives a color image the artifacts of JPEG compression at this quality (1 to 100): [`encode`], and decoding again.
 ///
 /// # Panics
-/// If the image is not RGB or has a side of more than [`MAX_SIDE`] pixels.
+/// As [`encode`].
 ///
 /// # Errors
 /// There is no memory for it.
@@ -30,7 +30,12 @@ pub fn compress(image: &mut Image, quality: u8) -> Result<(), DataError> {
     Ok(())
 }
 
-fn encode(image: &Image, quality: u8) -> Vec<u8> {
+/// Encodes a color image as a JPEG file of this quality (1 to 100), with halved chroma.
+///
+/// # Panics
+/// If the image is not RGB or has a side of more than [`MAX_SIDE`] pixels.
+#[must_use]
+pub fn encode(image: &Image, quality: u8) -> Vec<u8> {
     assert!(image.channels == 3 && image.data.len() == image.width * image.height * 3);
     assert!((1..=MAX_SIDE).contains(&image.width) && (1..=MAX_SIDE).contains(&image.height));
     // SAFETY: the function computes a size.

@@ -1,4 +1,7 @@
 //! Writing packs, with LMDB itself.
+//!
+//! The crate `heed` would not spare the unsafe code: none of its write transactions can be kept beside its environment,
+//! and it makes files that only their owner may read.
 
 use std::ffi::{CStr, CString, c_uint};
 use std::os::unix::ffi::OsStrExt;
@@ -129,8 +132,8 @@ impl PackWriter {
     /// # Errors
     /// The key is empty, too long or already there, or the disk is full.
     pub fn put(&mut self, key: &[u8], bytes: &[u8]) -> Result<(), DataError> {
-        let name = String::from_utf8_lossy(key).into_owned();
-        let failed = |path: &Path, reason: &str| DataError::of_pack(path, format!("key '{name}': {reason}"));
+        let failed =
+            |path: &Path, reason: &str| DataError::new(reason).in_sample(path, &String::from_utf8_lossy(key));
         if key.is_empty() || key.len() > MAX_KEY {
             let reason = format!("{} bytes long; LMDB takes 1 to {MAX_KEY}", key.len());
             return Err(failed(&self.path, &reason));
