@@ -1,7 +1,7 @@
-//! Adds the library folder of the `torch` that this build sees to the linker's search path.
+//! Tells the linker where libtorch is: in this build, and where anrl is installed.
 //!
-//! torch-sys records that folder once, when it is compiled. With pip's build isolation `torch` lives in
-//! a temporary folder that differs for every build, so the recorded one is stale from the second build on.
+//! torch-sys records the library folder of `torch` once, when it is compiled. With pip's build isolation `torch` lives
+//! in a temporary folder that differs for every build, so the recorded one is stale from the second build on.
 
 use std::process::Command;
 
@@ -14,6 +14,8 @@ fn main() {
     if std::env::var_os("CARGO_FEATURE_PYTHON").is_none() {
         return;
     }
+    // In site-packages torch lies beside anrl, so that the extension loads before anyone has imported torch.
+    println!("cargo:rustc-link-arg-cdylib=-Wl,-rpath,$ORIGIN/../torch/lib");
     let python = if std::env::var_os("VIRTUAL_ENV").is_some() { "python" } else { "python3" };
     match Command::new(python).args(["-c", FIND_TORCH]).output() {
         Ok(output) if output.status.success() => {

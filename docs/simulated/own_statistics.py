@@ -30,7 +30,7 @@ VARIANTS = ("anrl", "joint-statistics", "no-meta", "adaptive", "in", "bn")
 
 def batches(domains: list[Domain], transform: Transform, size: int) -> DomainLoader:
     """Batches as in training, without augmentation."""
-    return DomainLoader(domains, size, replace(transform, flip=0.0, jitter=0.0), seed=0)
+    return DomainLoader(domains, size, replace(transform, flip_prob=0.0, jitter_prob=0.0), seed=0)
 
 
 @torch.inference_mode()

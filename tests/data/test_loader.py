@@ -21,7 +21,7 @@ def domains(tmp_path_factory):
     return result
 
 
-TRANSFORM = Transform(image_size=16, jitter=0.5)
+TRANSFORM = Transform(image_size=16, jitter_prob=0.5)
 
 
 def test_every_batch_is_half_bona_fide_in_every_domain(domains):
@@ -38,7 +38,7 @@ def test_every_batch_is_half_bona_fide_in_every_domain(domains):
 
 
 def test_images_are_the_transforms(domains):
-    plain = Transform(image_size=16, flip=0.0, jitter=0.0)
+    plain = Transform(image_size=16, flip_prob=0.0, jitter_prob=0.0)
     batch = next(DomainLoader(domains, 2, plain).epoch(3))
     for k, domain in enumerate(domains):
         store = _anrl.Pack(str(domain.path))
@@ -76,8 +76,8 @@ def test_epochs_and_seeds_differ(domains):
 
 
 def test_augmentations_come_with_their_probability(domains):
-    flip = Transform(image_size=16, flip=0.3, jitter=0.0)
-    plain = Transform(image_size=16, flip=0.0, jitter=0.0)
+    flip = Transform(image_size=16, flip_prob=0.3, jitter_prob=0.0)
+    plain = Transform(image_size=16, flip_prob=0.0, jitter_prob=0.0)
     flipped = total = 0
     for epoch in range(40):
         for a, b in zip(
@@ -307,15 +307,15 @@ def _first_label(domains):
     "options",
     [
         {"crop_area": 0.3},
-        {"linear": 0.5},
-        {"blur": 0.5},
-        {"noise": 0.5},
-        {"jpeg": 0.5},
-        {"cutout": 0.5, "cutout_area": 0.5},
+        {"brightness_contrast_prob": 0.5},
+        {"blur_prob": 0.5},
+        {"noise_prob": 0.5},
+        {"jpeg_prob": 0.5},
+        {"cutout_prob": 0.5, "cutout_area": 0.5},
     ],
 )
 def test_more_augmentations_are_drawn_anew_in_every_epoch(domains, options):
-    quiet = {"image_size": 16, "flip": 0.0, "jitter": 0.0}
+    quiet = {"image_size": 16, "flip_prob": 0.0, "jitter_prob": 0.0}
     plain, changed = Transform(**quiet), Transform(**quiet, **options)
     loaders = [DomainLoader(domains[1:], 10, t, seed=1, shuffle=False) for t in (plain, changed)]
     epochs = [[torch.cat([b.image for b in loader.epoch(e)]) for e in range(20)] for loader in loaders]

@@ -86,7 +86,7 @@ def test_orientation_is_opencvs(orientation, kind, exact):
             continue
         expected = cv2.imdecode(np.frombuffer(content, np.uint8), flag)
         expected = expected[..., None] if gray else expected[..., ::-1]
-        found = _anrl.decode(content, gray, exact)
+        found = _anrl.decode_image(content, gray, exact)
         assert found.shape == expected.shape
         # Whether pixels are in place, not whether JPEG rounding agrees.
         assert np.abs(found.astype(int) - expected).max() <= (0 if exact or kind == "PNG" else 6)
@@ -106,8 +106,8 @@ def test_exact_jpeg_is_opencvs(options, shape, channels):
     content = encode(photograph(*shape, channels), "JPEG", **options)
     stored = np.frombuffer(content, np.uint8)
     color, gray = (cv2.imdecode(stored, flag) for flag in (cv2.IMREAD_COLOR, cv2.IMREAD_GRAYSCALE))
-    np.testing.assert_array_equal(_anrl.decode(content, exact=True), color[..., ::-1])
-    np.testing.assert_array_equal(_anrl.decode(content, True, exact=True)[..., 0], gray)
+    np.testing.assert_array_equal(_anrl.decode_image(content, exact=True), color[..., ::-1])
+    np.testing.assert_array_equal(_anrl.decode_image(content, True, exact=True)[..., 0], gray)
 
 
 @settings(deadline=None, max_examples=60)
@@ -129,11 +129,11 @@ def test_from_bytes_to_tensors_same_as_the_peer(height, width, flip, jitter):
 def test_jpeg_is_near_libjpegs(options, shape):
     content = encode(photograph(*shape), "JPEG", **options)
     expected = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)[..., ::-1].astype(int)
-    found = _anrl.decode(content).astype(int)
+    found = _anrl.decode_image(content).astype(int)
     assert np.abs(found - expected).max() <= 6
     assert np.abs(found - expected).mean() < 0.4
     gray = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE).astype(int)
-    assert np.abs(_anrl.decode(content, True)[..., 0].astype(int) - gray).max() <= 2
+    assert np.abs(_anrl.decode_image(content, True)[..., 0].astype(int) - gray).max() <= 2
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "RGBA", "P", "I;16"])
@@ -145,7 +145,7 @@ def test_png_modes_are_opencvs(mode):
         Image.fromarray(photograph(20, 30)).convert(mode).save(buffer, "PNG")
     content = buffer.getvalue()
     expected = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
-    np.testing.assert_array_equal(_anrl.decode(content), expected)
+    np.testing.assert_array_equal(_anrl.decode_image(content), expected)
 
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}])
@@ -154,7 +154,7 @@ def test_no_truncated_jpeg_passes(options, exact):
     content = encode(photograph(48, 48), "JPEG", **options)
     for end in range(0, len(content) - 2, 7):
         with pytest.raises(DataError):
-            _anrl.decode(content[:end], exact=exact)
+            _anrl.decode_image(content[:end], exact=exact)
 
 
 def test_damaged_bytes_never_crash():
@@ -171,7 +171,7 @@ def test_damaged_bytes_never_crash():
             content[at] ^= 1 << (at * 7 % 8)
         for exact in (False, True):
             try:
-                assert _anrl.decode(bytes(content), exact=exact).shape[2] == 3
+                assert _anrl.decode_image(bytes(content), exact=exact).shape[2] == 3
                 outcomes["decoded"] += 1
             except DataError:
                 outcomes["refused"] += 1
@@ -223,10 +223,13 @@ def test_crop_takes_the_landmarks_square():
 def test_wrong_arguments_are_named():
     for options, name in [
         ({"image_size": 20}, "image_size"),
-        ({"flip": 1.5}, "flip"),
+        ({"flip_prob": 1.5}, "flip_prob"),
         ({"color": "lab"}, "color"),
         ({"hsv": "other"}, "hsv"),
         ({"std": 0.0}, "std"),
+        ({"image_size": -8}, "image_size"),
+        ({"depth_size": 0}, "depth_size"),
+        ({"output": "float16"}, "output"),
     ]:
         with pytest.raises(ValueError, match=name):
             Transform(**options)
@@ -251,9 +254,9 @@ def test_random_resized_crop_is_cropping_then_resizing():
     assert torch.equal(image, part) and torch.equal(small, part_depth)
 
 
-def test_contrast_and_brightness_are_linear():
+def test_brightness_and_contrast_are_linear():
     rgb = photograph(32, 32)
-    found = pixels(PLAIN, encode(rgb), linear=(1.3, -0.1))
+    found = pixels(PLAIN, encode(rgb), brightness_contrast=(-0.1, 1.3))
     expected = np.clip(np.rint(1.3 * (rgb - 127.5) + 127.5 - 25.5), 0, 255)
     assert np.abs(found - expected).max() <= 1
 
@@ -293,7 +296,7 @@ def test_noise_follows_its_seed_and_cutout_is_black():
     [
         {"crop_area": 0.0},
         {"cutout_area": 1.5},
-        {"blur": 2.0},
+        {"blur_prob": 2.0},
         {"blur_sigma": 0.0},
         {"noise_std": float("nan")},
         {"jpeg_quality": 0},

@@ -148,7 +148,7 @@ def inspect(
     records = domain.records
     kinds = Counter("bona fide" if r.label == 0 else f"attack {r.attack}".strip() for r in records)
     sizes = Counter(
-        _anrl.decode(store.get(r.path) or b"").shape[:2] for r in records[:: max(1, len(records) // 50)]
+        _anrl.decode_image(store.get(r.path) or b"").shape[:2] for r in records[:: max(1, len(records) // 50)]
     )
     table.add_row("domain", domain.name)
     table.add_row("samples", str(len(records)))

@@ -9,7 +9,6 @@ from torch.utils.data import Dataset
 
 from anrl.data.domain import Domain
 from anrl.data.transform import Transform
-from anrl.errors import DataError
 
 
 class Sample(NamedTuple):
@@ -73,12 +72,12 @@ class LmdbDataset(Dataset[Sample]):
         image, label, depth, failures = self.transform.core.load(
             [self.domain.samples],
             rows,
-            self.transform if self.augment else None,
+            self.augment,
             self.seed,
             int(self._epoch),
             torch.get_num_threads(),
         )
         if failures:
-            raise DataError(failures[0][2])
+            raise failures[0][2]
         columns = (torch.from_numpy(array)[:, 0] for array in (image, label, depth))
         return [Sample(*row) for row in zip(*columns, torch.tensor(rows)[:, 0], strict=True)]

@@ -99,7 +99,7 @@ class DomainLoader:
         self.domains = list(domains)
         self.batch_size = batch_size
         self.transform = transform
-        self.augment: Transform | None = transform
+        self.augment = True
         self.seed = seed
         self.balanced = balanced
         self.shuffle = shuffle
@@ -202,12 +202,12 @@ class DomainLoader:
                 samples, rows.tolist(), self.augment, self.seed, epoch, threads
             )
             if failures and self.on_error == "raise":
-                raise DataError(failures[0][2])
+                raise failures[0][2]
             if not failures:
                 break
-            for row, k, reason in failures:
+            for row, k, error in failures:
                 rows[row, k] = self._next(k, int(rows[row, k]))
-                warnings.warn(f"{reason}; the next sample of its class takes its place", stacklevel=2)
+                warnings.warn(f"{error}; the next sample of its class takes its place", stacklevel=2)
         tensors = (torch.from_numpy(array) for array in (image, label, depth, rows))
         if self.domain_major:
             tensors = (tensor.transpose(0, 1) for tensor in tensors)
@@ -233,5 +233,5 @@ class DomainLoader:
 def evaluation_batches(domain: Domain, batch_size: int, transform: Transform) -> Iterator[Batch]:
     """Every sample of a domain once, in order, without augmentation; K is 1."""
     loader = DomainLoader([domain], batch_size, transform, balanced=False, shuffle=False)
-    loader.augment = None
+    loader.augment = False
     return loader.epoch(0)

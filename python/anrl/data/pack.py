@@ -146,7 +146,7 @@ def _storage(
         elif resize is not None and image_size is not None:
             pixels = np.ascontiguousarray(resize(content)[0].permute(1, 2, 0).numpy())
         else:
-            pixels = _anrl.decode(content, is_depth, exact=codec is not None)
+            pixels = _anrl.decode_image(content, is_depth, exact=codec is not None)
             if codec is None:
                 return content
         return encode_image(pixels, codec or "jpeg")

@@ -70,6 +70,6 @@ def _check(store: _anrl.Pack, records: Records, contents: Contents | None, row: 
             yield f"{key}: is not what was packed (another checksum)"
         else:
             try:
-                _anrl.decode(content, is_depth)
+                _anrl.decode_image(content, is_depth)
             except DataError as error:
                 yield f"{key}: {error}"

@@ -51,7 +51,7 @@ class _Products(Function):
     @staticmethod
     def forward(ctx: Any, a: Tensor, b: Tensor, x: Tensor, c: Tensor) -> Tensor:
         ctx.save_for_backward(a, b, x, c)
-        return _anrl.centre_products(*(t.contiguous() for t in (a, b, x, c)))
+        return _anrl.center_products(*(t.contiguous() for t in (a, b, x, c)))
 
     @staticmethod
     def backward(ctx: Any, w: Tensor) -> tuple[Tensor, ...]:
@@ -67,7 +67,7 @@ class _Spread(Function):
     @staticmethod
     def forward(ctx: Any, w: Tensor, x: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
         ctx.save_for_backward(w, x, c)
-        return _anrl.centre_spread(*(t.contiguous() for t in (w, x, c)))
+        return _anrl.center_products_gradient(*(t.contiguous() for t in (w, x, c)))
 
     @staticmethod
     def backward(ctx: Any, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:

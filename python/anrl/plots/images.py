@@ -38,7 +38,7 @@ def plot_samples(domain: Domain, count: int = 8) -> Figure:
             place.set(xticks=[], yticks=[])
             place.set_frame_on(False)
         for place, key in zip(axes, shown, strict=False):
-            place.imshow(_anrl.decode(store.get(key) or b""))
+            place.imshow(_anrl.decode_image(store.get(key) or b""))
         axes[0].set_ylabel(kind, fontsize="small")
     return figure
 
