@@ -17,7 +17,7 @@ def train(
     config: Annotated[
         str,
         typer.Argument(
-            help="YAML file (see anrl.training.Config for its keys), or a protocol: "
+            help="YAML file (see anrl.Config for its keys), or a protocol: "
             f"{', '.join(protocol_names())}."
         ),
     ],
@@ -28,7 +28,7 @@ def train(
 ) -> None:
     """Train on source domains; the same command goes on after an interruption.
 
-    In several processes: torchrun --nproc-per-node N -m anrl.training CONFIG.
+    In several processes: torchrun --nproc-per-node N -m anrl train CONFIG.
     """
     resolved = load_config(config, overrides or [], variant)
     device = pick_device(resolved.device)
