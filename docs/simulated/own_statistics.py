@@ -53,11 +53,11 @@ def inner_step(model: ANRLNet, sources: list[Domain], config: Config) -> float:
         for k in range(len(sources))
     ]
     gates = list(model.train().gate_parameters().values())
-    meta_train = range(config.meta.train_domains)
+    meta_train = range(config.method.meta_train_domains)
     loss, _ = meta_step(model, None, domains, meta_train=meta_train, meta_test=(), inner_lr=0.0)
     step = torch.autograd.grad(loss, gates)
     lengths = [torch.nn.utils.get_total_norm(tensors) for tensors in (step, gates)]
-    return config.meta.inner_lr * float(lengths[0] / lengths[1])
+    return config.method.inner_lr * float(lengths[0] / lengths[1])
 
 
 def main(out: str) -> None:

@@ -16,7 +16,7 @@ from anrl.config import Config, load_config
 from anrl.errors import DataError
 from anrl.models import ANRLNet
 
-FORMAT = "anrl-2"
+FORMAT = "anrl-3"
 
 
 @dataclass
@@ -56,11 +56,13 @@ class Checkpoint:
         try:
             with safe_open(path, "pt") as file:
                 metadata = file.metadata() or {}
-                if (found := metadata.get("format")) != FORMAT:
+                if (version := metadata.get("format")) != FORMAT:
                     raise DataError(
-                        f"{path}: a checkpoint of another version of anrl ({found}; this one reads {FORMAT})"
-                        if str(found).startswith("anrl-")
-                        else f"{path}: a safetensors file, but not a checkpoint of anrl"
+                        f"a checkpoint of another version of anrl (format {version}; this one reads "
+                        f"{FORMAT}): train again, or use the anrl that wrote it"
+                        if str(version).startswith("anrl-")
+                        else "a safetensors file, but not a checkpoint of anrl",
+                        path=str(path),
                     )
                 tensors = {key: file.get_tensor(key) for key in file.keys()}
             config = load_config(_parse_yaml(metadata["config"]))

@@ -67,7 +67,7 @@ def test_a_checkpoint_is_judged_at_any_criterion(packs, tmp_path):
     assert "bpcer@10%, on development data" in done.stdout
     summary = json.loads((tmp_path / "run/eval/metrics_3.lmdb.json").read_text())
     assert summary["threshold_criterion"] == "bpcer@10%" and summary["video_score"] == "max"
-    development = read_scores(tmp_path / "run/held_out_scores.csv").by_video("max")
+    development = read_scores(tmp_path / "run/validation_scores.csv").by_video("max")
     assert summary["video"]["evaluation"]["threshold"] == find_threshold(development, "bpcer@10%")
     assert summary["video"]["development"]["bpcer"]["rate"] <= 0.1
     with open(tmp_path / "run/eval/metrics_3.lmdb.csv") as stream:
@@ -92,7 +92,7 @@ def test_a_threshold_comes_from_the_checkpoint_that_is_judged(packs, tmp_path):
     assert stored[0] != pytest.approx(stored[1], rel=1e-3)
     guest = shutil.copy(two, one.with_name("last.safetensors"))
     assert development(guest) == pytest.approx(stored[1])
-    one.with_name("held_out_scores.csv").unlink()
+    one.with_name("validation_scores.csv").unlink()
     assert development(one) == pytest.approx(stored[0])
 
 

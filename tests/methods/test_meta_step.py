@@ -165,7 +165,7 @@ def test_joint_statistics_are_those_of_all_domains(first_order):
     model, batches = small(domains=4)
     split = {"meta_train": [3, 1], "meta_test": [2], "inner_lr": 0.5, "first_order": first_order}
     twin = copy.deepcopy(model)
-    loss, parts = meta_step(model, None, batches, statistics="joint", weights=WEIGHTS, **split)
+    loss, parts = meta_step(model, None, batches, batch_statistics="joint", weights=WEIGHTS, **split)
     found = torch.autograd.grad(loss, list(model.parameters()))
 
     def losses(fast):
@@ -200,7 +200,7 @@ def test_wrong_splits_are_refused():
         with pytest.raises(ValueError, match="disjoint"):
             total(model, batches, **split)
     with pytest.raises(ValueError, match="'domain' or 'joint', not 'shared'"):
-        total(model, batches, statistics="shared")
+        total(model, batches, batch_statistics="shared")
 
 
 def test_sizes_not_divisible_by_eight_are_refused():

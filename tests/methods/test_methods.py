@@ -6,29 +6,29 @@ import numpy as np
 import pytest
 import torch
 
-from anrl.checkpoint import Checkpoint, build_model
+from anrl.checkpoint import Checkpoint
 from anrl.config import load_config
 from anrl.data import Domain
 from anrl.errors import ConfigError
-from anrl.methods.classical import BASELINES
+from anrl.evaluation.score import scores_of
 from anrl.methods.mmd import squared_mmd
-from anrl.methods.registry import METHODS, make_method
+from anrl.methods.registry import METHODS, find_method
 from anrl.methods.ssdg import triplet_loss
-from anrl.methods.variants import VARIANTS
 from anrl.metrics import auc
 from anrl.training import train
 from support.networks import small
 from support.training import settings
 
-CLASSICAL = ("ms-lbp", "colour-texture")
+CLASSICAL = ("ms-lbp", "color-texture")
+TRAINED = [name for name, method in METHODS.items() if not method.is_classical]
 
 
-@pytest.mark.parametrize("name", sorted(VARIANTS))
+@pytest.mark.parametrize("name", sorted(TRAINED))
 def test_every_variant_trains_and_is_resumed(packs, tmp_path, name):
-    config = load_config(settings(packs, tmp_path / "run", epochs=1), variant=name)
-    assert config.out == str(tmp_path / "run") + ("" if name == "anrl" else f"-{name}")
+    config = load_config(settings(packs, tmp_path / "run", epochs=1), method=name)
+    assert config.output_dir == str(tmp_path / "run") + ("" if name == "anrl" else f"-{name}")
     first = Checkpoint.read(train(config))
-    assert config.method.name in METHODS and first.config == config
+    assert config.method.name == name and first.config == config
     config.epochs = 2
     train(config)
     log = [json.loads(line) for line in first.path.with_name("log.jsonl").read_text().splitlines()]
@@ -37,26 +37,39 @@ def test_every_variant_trains_and_is_resumed(packs, tmp_path, name):
 
 
 def test_variants_differ_in_what_they_say(packs, tmp_path):
-    found = {name: load_config(settings(packs, tmp_path / "run"), variant=name) for name in VARIANTS}
-    assert found["bn"].model.norm == "batch" and not found["bn"].meta.enabled
-    assert found["bn"].loss.depth > 0 == found["binary"].loss.depth
-    assert found["no-calibration"].meta.enabled and found["no-calibration"].loss.inter_class == 0
-    assert not found["no-meta"].meta.enabled and found["no-meta"].loss.inter_class > 0
-    with pytest.raises(ConfigError, match="variant: no variant best; there are anrl"):
-        load_config(settings(packs, tmp_path / "run"), variant="best")
+    configs = {name: load_config(settings(packs, tmp_path / "run"), method=name) for name in TRAINED}
+    options = {name: config.method for name, config in configs.items()}
+    assert configs["bn"].model.norm == "batch" and METHODS["bn"].load().__name__ == "ERM"
+    assert options["bn"].depth_weight > 0 == options["binary"].depth_weight
+    assert options["no-calibration"].meta_learning and options["no-calibration"].inter_class_weight == 0
+    assert not options["no-meta"].meta_learning and options["no-meta"].inter_class_weight > 0
+    with pytest.raises(ConfigError, match="method.name: no method best; there are anrl"):
+        load_config(settings(packs, tmp_path / "run"), method="best")
+
+
+def test_a_name_in_the_file_chooses_the_method_and_its_defaults(packs, tmp_path):
+    run = settings(packs, tmp_path / "run", method={"name": "first-order", "inner_lr": 0.5})
+    config = load_config(run)
+    assert config.method.first_order and config.method.inner_lr == 0.5
+    assert load_config(run, ["method.first_order=false"]).method.first_order is False
+    # Another method keeps the options that it has, too.
+    assert load_config(run, method="rfm").method.inner_lr == 0.5
+    assert not hasattr(load_config(run, method="ssdg").method, "inner_lr")
+    assert load_config(run, method="bn").model.norm == "batch"
 
 
 @pytest.mark.parametrize(
     "method, message",
     [
         ({"name": "magic"}, "method.name: no method magic; there are anrl"),
-        ({"name": "mmd", "options": {"wieght": 1}}, "method.options: mmd has no option wieght; .*weight"),
+        ({"name": "mmd", "wieght": 1}, "method.wieght: no such key; did you mean method.weight"),
+        ({"name": "ssgd"}, "method.name: no method ssgd; did you mean ssdg"),
+        ({"name": "ms-lbp"}, "method.name: MS-LBP .* anrl protocol"),
     ],
 )
 def test_wrong_methods_are_named(packs, tmp_path, method, message):
-    config = load_config(settings(packs, tmp_path / "run", method=method))
     with pytest.raises(ConfigError, match=message):
-        make_method(config, build_model(config))
+        load_config(settings(packs, tmp_path / "run", method=method))
 
 
 def test_discrepancy_is_that_of_the_kernel():
@@ -102,15 +115,16 @@ def test_triplets_are_those_of_a_plain_loop():
     assert torch.isfinite(equal.grad).all()
 
 
-def test_the_discriminator_learns_what_the_network_unlearns(packs, tmp_path):
-    config = load_config(settings(packs, tmp_path / "run"), variant="ssdg")
+def test_the_discriminator_learns_what_the_network_unlearns():
     model, batches = small(norm="batch")
     grads = {}
     for triplet, number in ((0.0, 10**6), (0.0, 0)):
         torch.manual_seed(0)
-        config.method.options = {"triplet": triplet, "adversarial": 1.0}
-        config.loss.classification = config.loss.depth = 0.0
-        method = make_method(config, model).double()
+        method = find_method("ssdg").load()
+        options = method.Options(
+            classification_weight=0.0, depth_weight=0.0, triplet_weight=triplet, adversarial_weight=1.0
+        )
+        method = method(options, model, len(batches), 0).double()
         loss, _ = method(batches, number)
         loss.backward()
         grads[number] = model.extractor.stem.conv.weight.grad.clone()
@@ -141,12 +155,12 @@ def reversed_gradient(method, batches, weight):
 @pytest.mark.parametrize("name", CLASSICAL)
 def test_classical_detectors_tell_striped_attacks(packs, name):
     domains = [Domain.open(p) for p in packs]
-    model = BASELINES[name](domains[:3])
-    scores = model.score(domains[3])
+    model = METHODS[name].load()(domains[:3])
+    scores = scores_of(domains[3], model.score(domains[3]))
     assert auc(scores) > 0.9
     assert ((scores.score > 0) & (scores.score < 1)).all()
     image = np.random.default_rng(0).integers(0, 255, (64, 64, 3)).astype(np.uint8)
     features = model.features(image)
-    assert len(features) == {"ms-lbp": 833, "colour-texture": 354}[name]
+    assert len(features) == {"ms-lbp": 833, "color-texture": 354}[name]
     # Histograms: each sums to one.
-    assert features.sum() == pytest.approx({"ms-lbp": 11, "colour-texture": 6}[name])
+    assert features.sum() == pytest.approx({"ms-lbp": 11, "color-texture": 6}[name])

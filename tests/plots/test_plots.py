@@ -67,7 +67,7 @@ def test_histograms_count_every_sample_once(scores):
 def test_training_curves_come_from_the_log(tmp_path):
     losses = {"loss": 2.0, "classification": 1.0, "depth": 0.5}
     entries = [{"step": i, "accuracy_by_domain": {"a": 0.5, "b": 1.0}} | losses for i in range(4)]
-    entries += [{"epoch": 0, "held_out_auc": 0.7}, {"epoch": 1, "held_out_auc": 0.9}]
+    entries += [{"epoch": 0, "validation_auc": 0.7}, {"epoch": 1, "validation_auc": 0.9}]
     (tmp_path / "log.jsonl").write_text("\n".join(map(json.dumps, entries)))
     losses, accuracy, judged = plot_training(tmp_path / "log.jsonl").axes
     assert texts(losses) == ["loss", "classification", "depth"] and texts(accuracy) == ["a", "b"]

@@ -13,10 +13,10 @@ def settings(packs, out, **changes):
     """A run of seconds on the first three packs."""
     return {
         "sources": [{"path": str(p)} for p in packs[:3]],
-        "out": str(out),
+        "output_dir": str(out),
         "epochs": 2,
         "batch_size": 4,
-        "held_out": 0.3,
+        "validation_fraction": 0.3,
         "transform": {"image_size": 16},
         "model": {"width": 0.05},
         "optimizer": {"lr": 3e-3},

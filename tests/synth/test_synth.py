@@ -5,7 +5,7 @@ import pytest
 
 from anrl.data import Domain, pack, read_list
 from anrl.errors import DataError
-from anrl.methods.classical import ColourTexture, LowLevelStatistics
+from anrl.methods.classical import ColorTexture, LowLevelStatistics
 from anrl.metrics import auc
 from anrl.synth import DOMAINS, demo_faces, read_faces, synthesize
 from support.images import encode, photograph
@@ -51,7 +51,7 @@ def test_low_level_statistics_do_not_transfer(domains):
 
 
 def test_local_textures_transfer_in_part(domains):
-    found = unseen_aucs(ColourTexture, domains)
+    found = unseen_aucs(ColorTexture, domains)
     assert 0.65 < np.mean(found) < 0.95
 
 

@@ -39,7 +39,7 @@ def test_optimizers_of_torch_train_and_resume(packs, tmp_path, name):
 
 
 def test_schedulers_follow_torchs_own(packs, tmp_path):
-    changes = {"scheduler": {"name": "CosineAnnealingLR", "options": {"T_max": 8}, "every": "step"}}
+    changes = {"scheduler": {"name": "CosineAnnealingLR", "options": {"T_max": 8}, "interval": "step"}}
     train(load_config(settings(packs, tmp_path / "run", **changes)))
     parameter = torch.nn.Parameter(torch.zeros(1))
     optimizer = torch.optim.SGD([parameter], lr=3e-3)
@@ -50,15 +50,15 @@ def test_schedulers_follow_torchs_own(packs, tmp_path):
         scheduler.step()
 
 
-def test_a_plateau_is_seen_in_the_held_out_auc(packs, tmp_path):
+def test_a_plateau_is_seen_in_the_validation_auc(packs, tmp_path):
     scheduler = {"name": "ReduceLROnPlateau", "options": {"patience": 0, "factor": 0.5}}
     train(load_config(settings(packs, tmp_path / "run", epochs=5, scheduler=scheduler)))
     found = {e["epoch"]: e["lr"] for e in log_of(tmp_path / "run")}
     best, rate = -1.0, 3e-3
     for entry in log_of(tmp_path / "run", "epoch"):
         assert found[entry["epoch"]] == pytest.approx(rate)
-        if entry["held_out_auc"] > best * (1 + 1e-4):
-            best = entry["held_out_auc"]
+        if entry["validation_auc"] > best * (1 + 1e-4):
+            best = entry["validation_auc"]
         else:
             rate /= 2
     assert rate < 3e-3
@@ -77,7 +77,7 @@ def test_a_plateau_is_seen_in_the_held_out_auc(packs, tmp_path):
             {"scheduler": {"name": "CosineAnnealingLR"}},
             "scheduler: CosineAnnealingLR cannot be made: .*T_max",
         ),
-        ({"scheduler": {"name": "ReduceLROnPlateau", "every": "step"}}, "scheduler.every"),
+        ({"scheduler": {"name": "ReduceLROnPlateau", "interval": "step"}}, "scheduler.interval"),
     ],
 )
 def test_wrong_optimizers_and_schedulers_are_named(packs, tmp_path, changes, message):
@@ -92,7 +92,7 @@ def test_a_constant_learning_rate(packs, tmp_path):
 
 def test_accumulated_gradients_are_the_mean_of_those_of_the_batches(packs, tmp_path):
     def weights(name, lr, accumulate):
-        optimizer = {"name": "SGD", "lr": lr, "weight_decay": 0.0, "accumulate": accumulate}
+        optimizer = {"name": "SGD", "lr": lr, "weight_decay": 0.0, "gradient_accumulation_steps": accumulate}
         changes = {"optimizer": optimizer, "scheduler": {"name": None}, "precision": "float64"}
         config = load_config(settings(packs, tmp_path / name, epochs=1, **changes))
         found = Checkpoint.read(train(config).with_name("last.safetensors")).part("model")
@@ -120,7 +120,7 @@ def test_gradients_are_clipped(packs, tmp_path):
             packs,
             tmp_path / "run",
             epochs=1,
-            optimizer=sgd | {"clip_norm": 1e-3, "accumulate": 100},
+            optimizer=sgd | {"max_grad_norm": 1e-3, "gradient_accumulation_steps": 100},
             **changes,
         )
     )
@@ -155,7 +155,7 @@ def test_training_stops_when_nothing_gets_better(packs, tmp_path):
     config = load_config(settings(packs, tmp_path / "run", **changes))
     train(config)
     progress = Checkpoint.read(tmp_path / "run/last.safetensors").progress
-    judged = [e["held_out_auc"] for e in log_of(tmp_path / "run", "epoch")]
+    judged = [e["validation_auc"] for e in log_of(tmp_path / "run", "epoch")]
     assert progress.best_epoch == judged.index(max(judged))
     assert progress.epoch == len(judged) == progress.best_epoch + 3 < 9
     steps = len(log_of(tmp_path / "run"))
@@ -200,7 +200,7 @@ def test_protocols_come_with_the_package(packs, tmp_path):
     assert protocol_names() == ["ICM2O", "MI2C", "MI2O", "OCI2M", "OCM2I", "OMI2C", "simulated"]
     letters = {"O": "Oulu-NPU", "C": "CASIA-FASD", "I": "Replay-Attack", "M": "MSU-MFSD"}
     for name in protocol_names():
-        config = load_config(name, [f"out={tmp_path}/{name}"])
+        config = load_config(name, [f"output_dir={tmp_path}/{name}"])
         if name != "simulated":
             assert "".join(k for s in config.sources for k, v in letters.items() if v == s.name) == name[:-2]
             assert letters[name[-1]] == config.targets[0].name
@@ -221,7 +221,7 @@ def test_tensorboard_gets_what_the_log_gets(packs, tmp_path):
     steps = log_of(tmp_path / "run")
     assert [e.value for e in events.Scalars("loss")] == pytest.approx([s["loss"] for s in steps])
     assert [e.step for e in events.Scalars("loss")] == list(range(1, len(steps) + 1))
-    assert "held_out_auc" in events.Tags()["scalars"]
+    assert "validation_auc" in events.Tags()["scalars"]
 
 
 @pytest.mark.parametrize("name", ["wandb", "trackio"])

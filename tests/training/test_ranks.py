@@ -21,7 +21,7 @@ EXACT = {
     "sync_statistics": True,
     "batch_size": 8,
     "epochs": 2,
-    "optimizer": {"name": "SGD", "lr": 1e-2, "options": {"momentum": 0.9}, "ema": 0.9},
+    "optimizer": {"name": "SGD", "lr": 1e-2, "options": {"momentum": 0.9}, "ema_decay": 0.9},
 }
 
 
@@ -68,10 +68,13 @@ def steps(out):
     "changes",
     [
         {},
-        {"meta": {"first_order": True}},
-        {"meta": {"statistics": "joint", "inner_lr": 0.1}},
-        {"meta": {"enabled": False}, "model": {"width": 0.05, "norm": "batch"}},
-        {"model": {"width": 0.05, "gate": "dual"}, "loss": {"inter_domain": 0.1, "inter_class": 0.1}},
+        {"method": {"first_order": True}},
+        {"method": {"batch_statistics": "joint", "inner_lr": 0.1}},
+        {"method": {"meta_learning": False}, "model": {"width": 0.05, "norm": "batch"}},
+        {
+            "model": {"width": 0.05, "gate": "dual"},
+            "method": {"inter_domain_weight": 0.1, "inter_class_weight": 0.1},
+        },
     ],
 )
 def test_two_ranks_equal_one_process_on_the_joined_batch(packs, tmp_path, changes):
@@ -93,7 +96,7 @@ def test_two_ranks_equal_one_process_on_the_joined_batch(packs, tmp_path, change
             assert b[part] == pytest.approx(a[part], rel=1e-10, abs=1e-12), (a["step"], part)
     for a, b in zip(judged, judged_too, strict=True):
         # Sharded evaluation sees every sample once.
-        assert b["held_out_auc"] == a["held_out_auc"]
+        assert b["validation_auc"] == a["validation_auc"]
         assert b["thresholds"] == pytest.approx(a["thresholds"], rel=1e-9)
 
 
@@ -136,7 +139,7 @@ def children(pid):
 
 
 def test_a_rank_that_dies_ends_the_job_with_a_message_and_the_job_goes_on(packs, tmp_path):
-    changes = EXACT | {"epochs": 4, "save_every": 1}
+    changes = EXACT | {"epochs": 4, "save_interval": 1}
     train(load_config(settings(packs, tmp_path / "alone", **changes)))
     values = settings(packs, tmp_path / "run", **changes)
     config = write(tmp_path / "config.yaml", values)

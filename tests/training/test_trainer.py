@@ -41,19 +41,19 @@ SCHEDULED = {
         "name": "SGD",
         "options": {"momentum": 0.9},
         "lr": 1e-2,
-        "clip_norm": 0.5,
-        "accumulate": 2,
+        "max_grad_norm": 0.5,
+        "gradient_accumulation_steps": 2,
     },
-    "scheduler": {"name": "OneCycleLR", "options": {"max_lr": 1e-2, "total_steps": 4}, "every": "step"},
+    "scheduler": {"name": "OneCycleLR", "options": {"max_lr": 1e-2, "total_steps": 4}, "interval": "step"},
 }
 
 
 @pytest.mark.parametrize(
     "options, stop",
     [
-        ({"optimizer": {"lr": 3e-3, "ema": 0.9}, "scheduler": {"options": {"step_size": 1}}}, 3),
-        ({"optimizer": {"lr": 3e-3, "ema": 0.9}, "scheduler": {"options": {"step_size": 1}}}, 4),
-        ({"optimizer": {"lr": 3e-3, "ema": 0.9}, "scheduler": {"options": {"step_size": 1}}}, 5),
+        ({"optimizer": {"lr": 3e-3, "ema_decay": 0.9}, "scheduler": {"options": {"step_size": 1}}}, 3),
+        ({"optimizer": {"lr": 3e-3, "ema_decay": 0.9}, "scheduler": {"options": {"step_size": 1}}}, 4),
+        ({"optimizer": {"lr": 3e-3, "ema_decay": 0.9}, "scheduler": {"options": {"step_size": 1}}}, 5),
         (SCHEDULED, 1),
         (SCHEDULED, 3),
     ],
@@ -85,7 +85,7 @@ def assert_same_run(one, other):
 
 
 def test_killed_and_resumed_equals_uninterrupted(packs, tmp_path):
-    options = {"epochs": 6, "save_every": 3}
+    options = {"epochs": 6, "save_interval": 3}
     whole = train(load_config(settings(packs, tmp_path / "whole", **options))).parent
     file = tmp_path / "config.yaml"
     file.write_text(json.dumps(settings(packs, tmp_path / "parts", **options)))
@@ -105,10 +105,13 @@ def test_killed_and_resumed_equals_uninterrupted(packs, tmp_path):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"model": {"width": 0.05, "norm": "batch"}, "meta": {"enabled": False}},
-        {"model": {"width": 0.05, "norm": "instance"}, "loss": {"inter_domain": 0, "inter_class": 0}},
-        {"model": {"width": 0.05, "gate": "dual"}, "meta": {"first_order": True, "train_domains": 1}},
-        {"optimizer": {"lr": 3e-3, "ema": 0.9}},
+        {"model": {"width": 0.05, "norm": "batch"}, "method": {"meta_learning": False}},
+        {
+            "model": {"width": 0.05, "norm": "instance"},
+            "method": {"inter_domain_weight": 0, "inter_class_weight": 0},
+        },
+        {"model": {"width": 0.05, "gate": "dual"}, "method": {"first_order": True, "meta_train_domains": 1}},
+        {"optimizer": {"lr": 3e-3, "ema_decay": 0.9}},
     ],
 )
 def test_variants_train(packs, tmp_path, changes):
@@ -126,7 +129,7 @@ def test_eight_bit_images_train_the_same_network(packs, tmp_path):
 
 
 def test_the_average_of_the_weights_is_what_is_judged(packs, tmp_path):
-    options = {"epochs": 1, "optimizer": {"lr": 3e-3, "ema": 0.8}}
+    options = {"epochs": 1, "optimizer": {"lr": 3e-3, "ema_decay": 0.8}}
     best = train(load_config(settings(packs, tmp_path / "run", **options)))
     checkpoint = Checkpoint.read(best)
     average, last = checkpoint.part("average"), checkpoint.part("model")
@@ -135,8 +138,8 @@ def test_the_average_of_the_weights_is_what_is_judged(packs, tmp_path):
     assert all(torch.equal(used[key], average[key]) for key in used)
     plain = Checkpoint.read(train(load_config(settings(packs, tmp_path / "plain", epochs=1))))
     assert all(torch.equal(last[key], value) for key, value in plain.part("model").items())
-    with pytest.raises(ConfigError, match="optimizer.ema"):
-        load_config(settings(packs, tmp_path / "x", optimizer={"ema": 1.0}))
+    with pytest.raises(ConfigError, match="optimizer.ema_decay"):
+        load_config(settings(packs, tmp_path / "x", optimizer={"ema_decay": 1.0}))
 
 
 def test_command_line_from_config_to_scores(packs, tmp_path):
@@ -184,15 +187,15 @@ def test_command_line_survives_ctrl_c(packs, tmp_path, number):
         (["optimiser.lr=1"], "optimiser: no such key; did you mean optimizer"),
         (["sources.0.pth=x"], "pth: no such key; did you mean sources.path"),
         (["selection=target"], "selection: 'target' needs .* targets"),
-        (["optimizer.clip_norm=0"], "optimizer.clip_norm: 0.0 is not positive"),
+        (["optimizer.max_grad_norm=0"], "optimizer.max_grad_norm: 0.0 is not positive"),
         (["patience=0"], "patience: 0 is not positive"),
         (["logger=paper"], "logger: .*paper"),
         (["transform.image_size=60"], "image_size must be a positive multiple of 8, not 60"),
         (["model.norm=layer"], "model.norm: .*adaptive"),
         (["epochs=many"], "epochs: .*many"),
-        (["meta.train_domains=3"], "meta.train_domains: 3 of 3 domains"),
+        (["method.meta_train_domains=3"], "method.meta_train_domains: 3 of 3 domains"),
         (["batch_size=5"], "batch_size: 5 is not even"),
-        (["held_out=1"], "held_out"),
+        (["validation_fraction=1"], "validation_fraction"),
         (["sources.0.name=a/b"], "name: a/b is to name folders too"),
         (["nonsense"], "expected key=value, got 'nonsense'"),
     ],
@@ -205,7 +208,9 @@ def test_wrong_settings_are_named(packs, tmp_path, overrides, message):
 def test_domains_of_one_name_are_refused(packs, tmp_path):
     sources = [{"path": str(packs[0]), "name": "a"}, {"path": str(packs[1]), "name": "a"}]
     with pytest.raises(ConfigError, match="sources: two domains are called a; set name"):
-        train(load_config(settings(packs, tmp_path / "run", sources=sources), ["meta.train_domains=1"]))
+        train(
+            load_config(settings(packs, tmp_path / "run", sources=sources), ["method.meta_train_domains=1"])
+        )
 
 
 def test_targets_may_be_named_later(packs, tmp_path):

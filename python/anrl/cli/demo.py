@@ -13,7 +13,7 @@ from anrl.cli.console import console, progress_bar
 from anrl.cli.simulated import NAMES, simulated_packs
 from anrl.config import Config, load_config
 from anrl.data import Domain
-from anrl.evaluation.score import score_domain, video_labels, video_means
+from anrl.evaluation.score import score_domain, scores_of, video_labels, video_means
 from anrl.evaluation.score_files import write_scores
 from anrl.evaluation.splits import split_sources
 from anrl.methods.classical import LowLevelStatistics
@@ -52,7 +52,7 @@ def demo(
         changes = {
             "sources": sources,
             "data": str(data),
-            "out": str(out / f"{variant}-{unseen}-{seed}{'-quick' if quick else ''}"),
+            "output_dir": str(out / f"{variant}-{unseen}-{seed}{'-quick' if quick else ''}"),
             "seed": seed,
         } | ({"epochs": 1} if quick else {})
         config = load_config("simulated", [f"{k}={json.dumps(v)}" for k, v in changes.items()], variant)
@@ -101,8 +101,8 @@ def _judge(
 def _low_level(config: Config, target: Domain) -> Judgement:
     splits = split_sources(config)
     model = LowLevelStatistics([s.train for s in splits])
-    held = Scores.join([model.score(s.held_out) for s in splits]).by_video()
-    return Judgement(model.score(target).by_video(), find_threshold(held, "eer"))
+    validation = Scores.join([scores_of(s.validation, model.score(s.validation)) for s in splits]).by_video()
+    return Judgement(scores_of(target, model.score(target)).by_video(), find_threshold(validation, "eer"))
 
 
 def _table(judgements: dict[str, Judgement], unseen: str) -> Table:

@@ -15,7 +15,7 @@ from anrl.cli.console import console, errors, progress_bar
 from anrl.cli.data import Columns, DepthRule, open_domain
 from anrl.data import Domain
 from anrl.errors import DataError
-from anrl.evaluation.run_folder import HELD_OUT_SCORES
+from anrl.evaluation.run_folder import RunFolder
 from anrl.evaluation.score import score_domain
 from anrl.evaluation.score_files import read_scores, write_bob_scores, write_scores
 from anrl.evaluation.splits import open_domains, split_sources
@@ -209,7 +209,7 @@ def _table(title: str, rows: list[list[str]], criterion: str) -> Table:
 
 def _held_out(checkpoint: Checkpoint, score: Callable[[Domain, str], Scores]) -> Scores:
     """Scores of held-out source samples: training stores the best checkpoint's; another's are found anew."""
-    file = checkpoint.path.with_name(HELD_OUT_SCORES)
+    file = RunFolder(checkpoint.path.parent).validation_scores
     if checkpoint.path.stem == "best" and file.exists():
         return read_scores(file)
     try:
@@ -219,7 +219,7 @@ def _held_out(checkpoint: Checkpoint, score: Callable[[Domain, str], Scores]) ->
             f"{error}. The threshold comes from held-out samples of the sources; only those of the best "
             f"checkpoint are stored, in {file}"
         ) from None
-    return Scores.join([score(split.held_out, ", held-out part") for split in splits])
+    return Scores.join([score(split.validation, ", held-out part") for split in splits])
 
 
 def _short_names(files: Sequence[Path]) -> dict[str, Path]:

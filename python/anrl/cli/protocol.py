@@ -10,9 +10,8 @@ from anrl.cli.console import console, errors, progress_bar
 from anrl.cli.simulated import simulated_packs
 from anrl.config import load_config, protocol_names
 from anrl.experiments import Cell, LeaveOneDomainOut, results_csv, table_markdown, titles
-from anrl.methods.classical import BASELINES
-from anrl.methods.variants import VARIANTS
-from anrl.training.trainer import Reporter
+from anrl.methods.registry import METHODS
+from anrl.progress import Progress
 
 _DEFAULT = ["anrl", "bn", "in", "adaptive", "no-meta", "no-calibration"]
 _QUICK = ["anrl", "bn", "low-level"]
@@ -25,7 +24,7 @@ def protocol(
     overrides: Annotated[list[str] | None, typer.Argument(help="key=value, as for anrl train.")] = None,
     variants: Annotated[
         str | None,
-        typer.Option(help=f"Rows of the table, with commas: {', '.join([*VARIANTS, *BASELINES])}."),
+        typer.Option(help=f"Rows of the table, with commas: {', '.join(METHODS)}."),
     ] = None,
     seeds: Annotated[str, typer.Option(help="Seeds, with commas.")] = "0,1,2",
     unseen: Annotated[
@@ -61,10 +60,10 @@ def protocol(
     )
     with progress_bar("protocol") as report:
 
-        def hear(cell: Cell, number: int, cells: int) -> Reporter:
+        def hear(cell: Cell, number: int, cells: int) -> Progress:
             what = f"cell {number + 1} of {cells}: {titles()[cell.variant]}, {cell.unseen}, seed {cell.seed}"
 
-            def tell(done: int, total: int, message: str) -> None:
+            def tell(done: int, total: int, message: str = "") -> None:
                 report(done, total, f"{what}  {message}")
 
             return tell

@@ -8,7 +8,7 @@ import typer
 from anrl.checkpoint import Checkpoint
 from anrl.cli.console import console, progress_bar
 from anrl.config import load_config, protocol_names
-from anrl.methods.variants import VARIANTS
+from anrl.methods.registry import METHODS
 from anrl.training import train as run_training
 from anrl.training.device import keep_freed_memory, pick_device
 
@@ -17,20 +17,22 @@ def train(
     config: Annotated[
         str,
         typer.Argument(
-            help="YAML file (see anrl.Config for its keys), or a protocol: "
-            f"{', '.join(protocol_names())}."
+            help=f"YAML file (see anrl.Config for its keys), or a protocol: {', '.join(protocol_names())}."
         ),
     ],
     overrides: Annotated[
         list[str] | None, typer.Argument(help="key=value, for example optimizer.lr=1e-3.")
     ] = None,
-    variant: Annotated[str, typer.Option(help=f"What to train: {', '.join(VARIANTS)}.")] = "anrl",
+    method: Annotated[
+        str | None,
+        typer.Option(help=f"Method to train: {', '.join(METHODS)}. By default that of the configuration."),
+    ] = None,
 ) -> None:
     """Train on source domains; the same command goes on after an interruption.
 
     In several processes: torchrun --nproc-per-node N -m anrl train CONFIG.
     """
-    resolved = load_config(config, overrides or [], variant)
+    resolved = load_config(config, overrides or [], method)
     device = pick_device(resolved.device)
     memory = ", freed memory is kept by malloc" if device.type == "cpu" and keep_freed_memory() else ""
     console.print(f"{device}, {torch.get_num_threads()} threads{memory}")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from anrl.config.schema import Config, SourceConfig
+from anrl.config.schema import Config, DomainConfig
 from anrl.data import Domain
 from anrl.errors import ConfigError
 
@@ -13,7 +13,7 @@ class Split:
     """A source domain, divided by subject."""
 
     train: Domain
-    held_out: Domain
+    validation: Domain
 
 
 def split_sources(config: Config) -> list[Split]:
@@ -28,9 +28,9 @@ def split_sources(config: Config) -> list[Split]:
     for name in names:
         if names.count(name) > 1:
             raise ConfigError(f"sources: two domains are called {name}; set name to tell them apart")
-    return [Split(*domain.hold_out(config.held_out, config.seed)) for domain in domains]
+    return [Split(*domain.hold_out(config.validation_fraction, config.seed)) for domain in domains]
 
 
-def open_domains(domains: Sequence[SourceConfig], config: Config) -> list[Domain]:
+def open_domains(domains: Sequence[DomainConfig], config: Config) -> list[Domain]:
     """Opens the packs of some of a configuration's domains."""
     return [domain.open(config.data) for domain in domains]

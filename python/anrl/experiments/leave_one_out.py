@@ -9,18 +9,17 @@ from typing import Any
 
 from anrl.checkpoint import Checkpoint
 from anrl.config import Config, load_config
-from anrl.config.schema import SourceConfig, to_mapping, to_yaml
+from anrl.config.schema import DomainConfig, to_mapping, to_yaml
 from anrl.errors import ConfigError, Interrupted
-from anrl.evaluation.run_folder import HELD_OUT_SCORES
-from anrl.evaluation.score import score_domain
+from anrl.evaluation.run_folder import RunFolder
+from anrl.evaluation.score import score_domain, scores_of
 from anrl.evaluation.score_files import read_scores, write_scores
 from anrl.evaluation.splits import open_domains, split_sources
-from anrl.methods.classical import BASELINES
-from anrl.methods.variants import VARIANTS
+from anrl.methods.registry import METHODS
 from anrl.metrics import Judgement, Scores, find_threshold
+from anrl.progress import Progress
 from anrl.training import train
 from anrl.training.device import pick_device
-from anrl.training.trainer import Reporter
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class Cell:
     unseen: str
     """The domain that is not trained on."""
     variant: str
-    """A key of ``anrl.training.VARIANTS`` or ``anrl.methods.classical.BASELINES``."""
+    """A key of ``anrl.methods.METHODS``."""
     seed: int
 
     def folder(self, out: Path) -> Path:
@@ -62,8 +61,7 @@ class CellResult:
 
 def titles() -> dict[str, str]:
     """The names of all variants and baselines in a table."""
-    classical = {name: kind.title for name, kind in BASELINES.items()}
-    return {name: variant.title for name, variant in VARIANTS.items()} | classical
+    return {name: method.title for name, method in METHODS.items()}
 
 
 class LeaveOneDomainOut:
@@ -74,7 +72,7 @@ class LeaveOneDomainOut:
 
     Args:
         config: A training configuration; its sources and targets together are the domains.
-        variants: Keys of ``anrl.training.VARIANTS`` and ``anrl.methods.classical.BASELINES``.
+        variants: Keys of ``anrl.methods.METHODS``.
         seeds: Of initial weights, order and held-out subjects.
         out: The folder.
         unseen: The domains to leave out in turn; all by default.
@@ -126,7 +124,7 @@ class LeaveOneDomainOut:
         """All cells, in the order they run: a seed of everything before the next seed."""
         return [Cell(u, v, s) for s in self.seeds for u in self.unseen for v in self.variants]
 
-    def run(self, report: Callable[[Cell, int, int], Reporter] | None = None) -> dict[Cell, str]:
+    def run(self, report: Callable[[Cell, int, int], Progress] | None = None) -> dict[Cell, str]:
         """Runs the cells that are not done yet.
 
         Args:
@@ -183,23 +181,24 @@ class LeaveOneDomainOut:
             "seed": cell.seed,
             "resume": True,
         }
-        variant = cell.variant if cell.variant in VARIANTS else "anrl"
-        return load_config(settings, [f"out={cell.folder(self.out) / 'run'}"], variant)
+        method = None if METHODS[cell.variant].is_classical else cell.variant
+        return load_config(settings, [f"output_dir={cell.folder(self.out) / 'run'}"], method)
 
-    def _run_cell(self, cell: Cell, report: Reporter | None) -> None:
+    def _run_cell(self, cell: Cell, report: Progress | None) -> None:
         config, (development, evaluation) = self.cell_config(cell), self._files(cell)
         (target,) = open_domains(config.targets, config)
-        if cell.variant in BASELINES:
+        if (method := METHODS[cell.variant]).is_classical:
             splits = split_sources(config)
-            baseline = BASELINES[cell.variant]([split.train for split in splits])
-            held_out = [(split.held_out, baseline.score(split.held_out)) for split in splits]
+            classical = method.load()([split.train for split in splits])
+            domains = [split.validation for split in splits]
+            held_out = [(domain, scores_of(domain, classical.score(domain))) for domain in domains]
             write_scores(development, held_out)
-            write_scores(evaluation, [(target, baseline.score(target))])
+            write_scores(evaluation, [(target, scores_of(target, classical.score(target)))])
             return
         checkpoint = Checkpoint.read(train(config, report))
         device = pick_device(config.device)
         scores, _ = score_domain(checkpoint.model().to(device), target, config.transform, device)
-        development.write_text(checkpoint.path.with_name(HELD_OUT_SCORES).read_text())
+        development.write_text(RunFolder(checkpoint.path.parent).validation_scores.read_text())
         write_scores(evaluation, [(target, scores)])
 
     def _keep_config(self) -> None:
@@ -214,5 +213,5 @@ class LeaveOneDomainOut:
         file.write_text(to_yaml(self.config))
 
 
-def _name(source: SourceConfig) -> str:
+def _name(source: DomainConfig) -> str:
     return source.name or Path(source.path).stem

@@ -1,1 +1,52 @@
-"""Training methods: each makes a loss of a batch from every source domain."""
+"""Training methods: each makes a loss of a batch from every source domain.
+
+``METHODS`` is the one table of what can be trained or fitted, classical methods included; importing it does
+not import torch.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from anrl.methods.registry import METHODS, MethodEntry, find_method
+
+if TYPE_CHECKING:
+    from anrl.methods.base import Method, MethodOptions
+    from anrl.methods.meta_step import (
+        DomainBatch,
+        DomainLosses,
+        LossWeights,
+        MetaStepLosses,
+        joint_step,
+        meta_step,
+    )
+
+_HOMES = {
+    "DomainBatch": "meta_step",
+    "DomainLosses": "meta_step",
+    "LossWeights": "meta_step",
+    "MetaStepLosses": "meta_step",
+    "Method": "base",
+    "MethodOptions": "base",
+    "joint_step": "meta_step",
+    "meta_step": "meta_step",
+}
+
+__all__ = [
+    "METHODS",
+    "DomainBatch",
+    "DomainLosses",
+    "LossWeights",
+    "MetaStepLosses",
+    "Method",
+    "MethodEntry",
+    "MethodOptions",
+    "find_method",
+    "joint_step",
+    "meta_step",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'anrl.methods' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"anrl.methods.{_HOMES[name]}"), name)

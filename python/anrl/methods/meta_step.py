@@ -61,14 +61,14 @@ def meta_step(
     first_order: bool = False,
     detach_base: bool = False,
     weights: LossWeights | None = None,
-    adapted: Mapping[str, nn.Parameter] | None = None,
-    average: Callable[[Sequence[Tensor]], Sequence[Tensor]] | None = None,
-    statistics: Literal["domain", "joint"] = "domain",
+    inner_parameters: Mapping[str, nn.Parameter] | None = None,
+    reduce_gradients: Callable[[Sequence[Tensor]], Sequence[Tensor]] | None = None,
+    batch_statistics: Literal["domain", "joint"] = "domain",
 ) -> tuple[Tensor, MetaStepLosses]:
     """Computes the loss of one step; ``loss.backward()`` and an optimizer step are the caller's.
 
     The losses of the meta-train domains give one gradient step of size ``inner_lr`` on the gates (or on other
-    parameters, ``adapted``); the meta-test domains are forwarded with those fast weights.
+    parameters, ``inner_parameters``); the meta-test domains are forwarded with those fast weights.
 
     Args:
         model: The network. Without adaptive gates there is nothing to adapt and the result is the sum of all
@@ -83,20 +83,20 @@ def meta_step(
         detach_base: Whether the fast weights start from detached parameters, as in the official code. This
             cuts the gates off most of the meta-test gradient; it is here to reproduce published figures.
         weights: Weights of the losses.
-        adapted: The parameters that the inner step changes, by their names in the model; the gates by
-            default, ``dict(model.named_parameters())`` for MAML on the whole network.
-        average: How the inner gradients of several processes become one, :func:`anrl.nn.average_tensors` for
-            instance, so that all move their gates alike.
-        statistics: "domain", as in the paper: every domain is forwarded by itself, so its batch statistics
-            are its own. "joint": all domains are forwarded together both times, as running statistics will
-            treat them; up to twice the work.
+        inner_parameters: The parameters that the inner step changes, by their names in the model; the gates
+            by default, ``dict(model.named_parameters())`` for MAML on the whole network.
+        reduce_gradients: Reduction of the inner gradients of several processes to one, for instance
+            :func:`anrl.nn.average_tensors`, so that all move their gates alike.
+        batch_statistics: "domain", as in the paper: every domain is forwarded by itself, so its batch
+            statistics are its own. "joint": all domains are forwarded together both times, as
+            running statistics will treat them; up to twice the work.
 
     Returns:
         The total loss with its graph, and the losses it is made of.
 
     Raises:
-        ValueError: no meta-train domain, a domain in both splits or out of range, ``statistics`` is unknown,
-            or a batch without both classes while ``calibration`` is given.
+        ValueError: no meta-train domain, a domain in both splits or out of range, ``batch_statistics`` is
+            unknown, or a batch without both classes while ``calibration`` is given.
     """
     weights = weights or LossWeights()
     used = [*meta_train, *meta_test]
@@ -105,11 +105,11 @@ def meta_step(
             f"meta_train {list(meta_train)} and meta_test {list(meta_test)} must be disjoint, the first not "
             f"empty, with indices of the {len(batches)} batches"
         )
-    if statistics not in ("domain", "joint"):
-        raise ValueError(f"statistics must be 'domain' or 'joint', not {statistics!r}")
+    if batch_statistics not in ("domain", "joint"):
+        raise ValueError(f"batch_statistics must be 'domain' or 'joint', not {batch_statistics!r}")
 
     def forward(domains: Sequence[int], fast: dict[str, Tensor]) -> list[tuple[Tensor, DomainLosses]]:
-        if statistics == "joint" and domains:
+        if batch_statistics == "joint" and domains:
             joint = forward_jointly(model, [batches[k] for k in used], fast)
             outputs = (joint[used.index(k)] for k in domains)
         else:
@@ -124,14 +124,14 @@ def meta_step(
 
     fast: dict[str, Tensor] = {}
     gradients: Sequence[Tensor]
-    inner = dict(model.gate_parameters() if adapted is None else adapted)
+    inner = dict(model.gate_parameters() if inner_parameters is None else inner_parameters)
     if inner and meta_test and inner_lr != 0:
         if first_order:
             gradients, train_loss = _differentiated(train_loss, model, inner)
         else:
             gradients = torch.autograd.grad(train_loss, list(inner.values()), create_graph=True)
-        if average is not None:
-            gradients = average(gradients)
+        if reduce_gradients is not None:
+            gradients = reduce_gradients(gradients)
         fast = {
             name: (base.detach() if detach_base else base) - inner_lr * gradient
             for (name, base), gradient in zip(inner.items(), gradients, strict=True)

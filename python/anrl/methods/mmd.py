@@ -5,46 +5,42 @@ without its adversarial autoencoder.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import combinations
 
 import torch
 from torch import Tensor
 
-from anrl.config import Config
-from anrl.methods.base import Method
+from anrl.methods.base import Method, MethodOptions
 from anrl.methods.meta_step import DomainBatch, DomainLosses, LossWeights, forward_jointly, joint_loss
-from anrl.models import ANRLNet
+
+
+@dataclass(frozen=True)
+class MMDOptions(MethodOptions):
+    """Options of :class:`MMD`."""
+
+    name: str = "mmd"
+    weight: float = 1.0
+    """Weight of the discrepancy, averaged over pairs of domains."""
+    bandwidths: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0, 4.0)
+    """Widths of the kernel's Gaussians, in units of the mean squared distance of the batch's features."""
 
 
 class MMD(Method):
-    """Classification and depth, and the discrepancy between the features of every two domains.
+    """Classification and depth, and the discrepancy between the features of every two domains."""
 
-    Args:
-        config: The run.
-        model: The network.
-        weight: Of the discrepancy, averaged over pairs of domains.
-        bandwidths: Of the kernel's Gaussians, in units of the mean squared distance of the batch's features.
-    """
+    Options = MMDOptions
 
-    def __init__(
-        self,
-        config: Config,
-        model: ANRLNet,
-        weight: float = 1.0,
-        bandwidths: Sequence[float] = (0.25, 0.5, 1.0, 2.0, 4.0),
-    ) -> None:
-        super().__init__()
-        self.model, self.weight, self.bandwidths = model, weight, tuple(bandwidths)
-        self.weights = LossWeights(config.loss.classification, config.loss.depth, 0.0, 0.0)
-
-    def forward(self, batches: Sequence[DomainBatch], number: int) -> tuple[Tensor, list[DomainLosses]]:
-        """See :meth:`Method.forward`."""
+    def forward(self, batches: Sequence[DomainBatch], step: int) -> tuple[Tensor, list[DomainLosses]]:
+        """Compute the loss; see :meth:`Method.forward`."""
+        options = self.options
+        weights = LossWeights(options.classification_weight, options.depth_weight, 0.0, 0.0)
         outputs = forward_jointly(self.model, batches)
-        loss, parts = joint_loss(outputs, batches, None, self.weights)
+        loss, parts = joint_loss(outputs, batches, None, weights)
         dtype = next(self.model.parameters()).dtype
         features = [output.features.mean((2, 3)).to(dtype) for output in outputs]
-        pairs = [squared_mmd(a, b, self.bandwidths) for a, b in combinations(features, 2)]
-        return loss + self.weight * torch.stack(pairs).mean(), parts
+        pairs = [squared_mmd(a, b, options.bandwidths) for a, b in combinations(features, 2)]
+        return loss + options.weight * torch.stack(pairs).mean(), parts
 
 
 def squared_mmd(a: Tensor, b: Tensor, bandwidths: Sequence[float]) -> Tensor:

@@ -5,41 +5,40 @@ changes every parameter, not only the gates of a normalization.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from torch import Tensor
 
-from anrl.config import Config
-from anrl.methods.base import Method, drawn_meta_step
+from anrl.methods.base import Method, MethodOptions
 from anrl.methods.meta_step import DomainBatch, DomainLosses, LossWeights
-from anrl.models import ANRLNet
+
+
+@dataclass(frozen=True)
+class RFMOptions(MethodOptions):
+    """Options of :class:`RFM`."""
+
+    name: str = "rfm"
+    inner_lr: float = 1e-3
+    """Step size of the inner update."""
+    first_order: bool = False
+    """Whether the inner gradient counts as a constant."""
 
 
 class RFM(Method):
-    """Classification and depth in a meta step over all parameters, with one domain as meta-test.
+    """Classification and depth in a meta step over all parameters, with one domain as meta-test."""
 
-    Args:
-        config: The run; its ``meta.first_order`` counts.
-        model: The network.
-        inner_lr: Step size of the inner update.
-    """
+    Options = RFMOptions
 
-    def __init__(self, config: Config, model: ANRLNet, inner_lr: float = 1e-3) -> None:
-        super().__init__()
-        self.model, self.inner_lr = model, inner_lr
-        self.seed, self.first_order = config.seed, config.meta.first_order
-        self.weights = LossWeights(config.loss.classification, config.loss.depth, 0.0, 0.0)
-
-    def forward(self, batches: Sequence[DomainBatch], number: int) -> tuple[Tensor, list[DomainLosses]]:
-        """See :meth:`Method.forward`."""
-        return drawn_meta_step(
-            self.model,
+    def forward(self, batches: Sequence[DomainBatch], step: int) -> tuple[Tensor, list[DomainLosses]]:
+        """Compute the loss; ``step`` decides which domains are meta-train."""
+        options = self.options
+        return self.drawn_meta_step(
             None,
             batches,
-            seed=self.seed,
-            number=number,
-            train_domains=len(batches) - 1,
-            inner_lr=self.inner_lr,
-            first_order=self.first_order,
-            weights=self.weights,
-            adapted=dict(self.model.named_parameters()),
+            step,
+            len(batches) - 1,
+            inner_lr=options.inner_lr,
+            first_order=options.first_order,
+            weights=LossWeights(options.classification_weight, options.depth_weight, 0.0, 0.0),
+            inner_parameters=dict(self.model.named_parameters()),
         )

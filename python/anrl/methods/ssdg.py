@@ -6,6 +6,7 @@ its losses and the ramp are those of its published code (for ResNet-18).
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,58 +14,53 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.nn import functional as F
 
-from anrl.config import Config
-from anrl.methods.base import Method
+from anrl.methods.base import Method, MethodOptions
 from anrl.methods.meta_step import DomainBatch, DomainLosses, LossWeights, forward_jointly, joint_loss
 from anrl.models import ANRLNet
 
 
+@dataclass(frozen=True)
+class SSDGOptions(MethodOptions):
+    """Options of :class:`SSDG`."""
+
+    name: str = "ssdg"
+    triplet_weight: float = 2.0
+    """Weight of the triplet loss: bona fide features of all domains are one class, attacks of each domain
+    another."""
+    adversarial_weight: float = 0.1
+    """Weight of the discriminator's loss, whose gradient is reversed on its way to the network."""
+    margin: float = 0.1
+    """Margin of the triplet loss."""
+    ramp: int = 4000
+    """Batches after which the reversed gradient has nearly its full size."""
+
+
 class SSDG(Method):
-    """Classification and depth, an asymmetric triplet loss, a domain discriminator for bona fide features.
+    """Classification and depth, an asymmetric triplet loss, a domain discriminator for bona fide features."""
 
-    Args:
-        config: The run.
-        model: The network.
-        triplet: Weight of the triplet loss: bona fide features of all domains are one class, the attacks of
-            each domain another.
-        adversarial: Weight of the discriminator's loss, whose gradient is reversed on its way to the network.
-        margin: Of the triplet loss.
-        ramp: Batches after which the reversed gradient has nearly its full size.
-    """
+    Options = SSDGOptions
 
-    def __init__(
-        self,
-        config: Config,
-        model: ANRLNet,
-        triplet: float = 2.0,
-        adversarial: float = 0.1,
-        margin: float = 0.1,
-        ramp: int = 4000,
-    ) -> None:
-        super().__init__()
-        self.model = model
-        self.triplet, self.adversarial, self.margin, self.ramp = triplet, adversarial, margin, ramp
-        self.weights = LossWeights(config.loss.classification, config.loss.depth, 0.0, 0.0)
+    def __init__(self, options: SSDGOptions, model: ANRLNet, num_domains: int, seed: int) -> None:
+        super().__init__(options, model, num_domains, seed)
         size = model.num_features
-        self.discriminator = nn.Sequential(
-            nn.Linear(size, size), nn.ReLU(), nn.Linear(size, len(config.sources))
-        )
+        self.discriminator = nn.Sequential(nn.Linear(size, size), nn.ReLU(), nn.Linear(size, num_domains))
 
-    def forward(self, batches: Sequence[DomainBatch], number: int) -> tuple[Tensor, list[DomainLosses]]:
-        """See :meth:`Method.forward`."""
+    def forward(self, batches: Sequence[DomainBatch], step: int) -> tuple[Tensor, list[DomainLosses]]:
+        """Compute the loss; see :meth:`Method.forward`."""
+        options = self.options
+        weights = LossWeights(options.classification_weight, options.depth_weight, 0.0, 0.0)
         outputs = forward_jointly(self.model, batches)
-        loss, parts = joint_loss(outputs, batches, None, self.weights)
+        loss, parts = joint_loss(outputs, batches, None, weights)
         pooled = torch.cat([output.features.mean((2, 3)) for output in outputs])
         features = F.normalize(pooled.to(next(self.model.parameters()).dtype))
         label = torch.cat([batch.label for batch in batches])
         sizes = torch.tensor([len(batch.label) for batch in batches], device=label.device)
         domain = torch.arange(len(batches), device=label.device).repeat_interleave(sizes)
-        strength = 2 / (1 + math.exp(-10 * number / self.ramp)) - 1
+        strength = 2 / (1 + math.exp(-10 * step / options.ramp)) - 1
         reversed_: Tensor = _Reverse.apply(features[label == 0], strength)  # type: ignore[no-untyped-call]  # torch's
         adversarial = F.cross_entropy(self.discriminator(reversed_), domain[label == 0])
-        triplet = triplet_loss(features, label * (domain + 1), self.margin)
-        loss = loss + self.triplet * triplet + self.adversarial * adversarial
-        return loss, parts
+        triplet = triplet_loss(features, label * (domain + 1), options.margin)
+        return loss + options.triplet_weight * triplet + options.adversarial_weight * adversarial, parts
 
 
 def triplet_loss(features: Tensor, classes: Tensor, margin: float) -> Tensor:

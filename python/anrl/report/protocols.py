@@ -9,8 +9,7 @@ from anrl.evaluation.score import score_domain, video_means
 from anrl.evaluation.splits import open_domains
 from anrl.experiments import Cell, LeaveOneDomainOut, titles
 from anrl.experiments.comparison import MEASURES, over_seeds, paired_rows, rows
-from anrl.methods.classical import BASELINES
-from anrl.methods.variants import VARIANTS
+from anrl.methods.registry import METHODS
 from anrl.plots import plot_det, plot_roc
 from anrl.report.runs import data_section, show_features, show_gates
 from anrl.report.sections import Section, Table
@@ -69,7 +68,7 @@ def protocol_sections(out: Path, say: Callable[[str], None]) -> list[Section]:
     config = protocol.config
     domains = open_domains([*config.sources, *config.targets], config)
     data = data_section(domains, [])
-    citations = {name: kind.citation for name, kind in (VARIANTS | BASELINES).items()}
+    citations = {name: kind.citation for name, kind in METHODS.items()}
     cited = [[titles()[v], citations[v]] for v in protocol.variants if citations[v]]
     methods = Section("Methods", tables=[Table("Where they come from", [["", ""], *cited])] if cited else [])
     methods.notes.append("What is not named here is ANRL (Liu et al., ACM MM 2021) or a part of it.")

@@ -11,7 +11,7 @@ from anrl.checkpoint import Checkpoint
 from anrl.config import Config
 from anrl.config.schema import to_yaml
 from anrl.data import Domain
-from anrl.evaluation.run_folder import HELD_OUT_SCORES
+from anrl.evaluation.run_folder import RunFolder
 from anrl.evaluation.score import domain_gates, score_domain, video_labels, video_means
 from anrl.evaluation.score_files import read_scores
 from anrl.evaluation.splits import open_domains
@@ -39,7 +39,7 @@ def run_sections(run: Path, say: Say) -> list[Section]:
     config = checkpoint.config
     sources, targets = open_domains(config.sources, config), open_domains(config.targets, config)
     model = checkpoint.model().to(pick_device(config.device))
-    development = read_scores(run / HELD_OUT_SCORES).by_video()
+    development = read_scores(RunFolder(run).validation_scores).by_video()
     threshold = find_threshold(development)
 
     results = Section("Results")

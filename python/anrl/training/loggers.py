@@ -12,6 +12,7 @@ from anrl.atomic_io import replacing
 from anrl.config import Config
 from anrl.config.schema import to_mapping
 from anrl.errors import ConfigError
+from anrl.evaluation.run_folder import RunFolder
 
 Entry = dict[str, Any]
 
@@ -29,7 +30,7 @@ def open_log(config: Config, steps: int, epochs: int) -> Iterator[Log]:
 
     What the file has beyond these (an earlier run was killed after its last checkpoint) is cut off.
     """
-    file = Path(config.out) / "log.jsonl"
+    file = RunFolder(config.output_dir).log
     kept = [line for line in _lines(file) if _is_before(line, steps, epochs)]
     with replacing(file) as partial:
         partial.write_text("".join(line + "\n" for line in kept))
@@ -66,7 +67,7 @@ def _numbers(entry: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 @contextmanager
 def _tensorboard(config: Config) -> Iterator[Log]:
-    with _import("torch.utils.tensorboard", "tensorboard").SummaryWriter(config.out) as writer:
+    with _import("torch.utils.tensorboard", "tensorboard").SummaryWriter(config.output_dir) as writer:
 
         def log(entry: Entry, step: int) -> None:
             for name, value in entry.items():
@@ -79,7 +80,11 @@ def _tensorboard(config: Config) -> Iterator[Log]:
 def _wandb(config: Config) -> Iterator[Log]:
     mode = os.environ.get("WANDB_MODE", "offline")
     run = _import("wandb").init(
-        project="anrl", name=Path(config.out).name, dir=config.out, mode=mode, config=to_mapping(config)
+        project="anrl",
+        name=Path(config.output_dir).name,
+        dir=config.output_dir,
+        mode=mode,
+        config=to_mapping(config),
     )
     try:
         yield lambda entry, step: run.log(entry, step=step)
@@ -90,7 +95,7 @@ def _wandb(config: Config) -> Iterator[Log]:
 @contextmanager
 def _trackio(config: Config) -> Iterator[Log]:
     trackio = _import("trackio")
-    trackio.init(project="anrl", name=Path(config.out).name, config=to_mapping(config))
+    trackio.init(project="anrl", name=Path(config.output_dir).name, config=to_mapping(config))
     try:
         yield lambda entry, step: trackio.log(entry, step=step)
     finally:

@@ -49,8 +49,8 @@ def make_scheduler(settings: SchedulerConfig, optimizer: Optimizer) -> Scheduler
     chosen = _find(lr_scheduler, settings.name, Scheduler, "scheduler.name")
     options = dict(settings.options)
     if chosen is lr_scheduler.ReduceLROnPlateau:
-        if settings.every == "step":
-            raise ConfigError("scheduler.every: a plateau is seen after an epoch, not after a step")
+        if settings.interval == "step":
+            raise ConfigError("scheduler.interval: a plateau is seen after an epoch, not after a step")
         options = {"mode": "max"} | options
     try:
         made: Scheduler = chosen(optimizer, **options)

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -24,12 +24,13 @@ from anrl.config.schema import to_yaml
 from anrl.data import Batch, DomainLoader
 from anrl.distributed import Ranks, is_lost, join_ranks
 from anrl.errors import ConfigError, Interrupted, ProcessLostError
-from anrl.evaluation.run_folder import HELD_OUT_SCORES
+from anrl.evaluation.run_folder import RunFolder
 from anrl.evaluation.score_files import write_scores
 from anrl.evaluation.splits import split_sources
 from anrl.methods.meta_step import DomainBatch, DomainLosses
-from anrl.methods.registry import make_method
+from anrl.methods.registry import find_method
 from anrl.nn import convert_sync_adaptive_norm, recompute_norms
+from anrl.progress import Progress
 from anrl.training.device import keep_freed_memory, pick_device
 from anrl.training.loggers import Log, open_log
 from anrl.training.optimizers import Scheduler, make_optimizer, make_scheduler, update_average
@@ -37,27 +38,20 @@ from anrl.training.state import State, restore
 from anrl.training.validation import Validation, validate
 
 
-class Reporter(Protocol):
-    """Hears how training goes."""
+def train(config: Config, progress: Progress | None = None) -> Path:
+    """Train a network and return the path of its best checkpoint.
 
-    def __call__(self, done: int, total: int, message: str) -> None:
-        """Told after every step: steps done, steps in all, and a line about them."""
-
-
-def train(config: Config, report: Reporter | None = None) -> Path:
-    """Trains a network and returns the path of its best checkpoint.
-
-    Writes to ``config.out``: ``config.yaml`` (resolved), ``log.jsonl`` (one line a step and one an epoch),
-    ``last.safetensors`` (to go on from), ``best.safetensors`` (highest AUC on held-out source videos, the
-    latest among equals) and the scores of the latter on these videos, ``held_out_scores.csv``. The unseen
-    domains play no part in any of them, unless ``config.selection`` says so.
+    Writes to ``config.output_dir`` (see :class:`anrl.RunFolder`): the resolved configuration, the log (a line
+    for every step and every epoch), the last checkpoint, the best one (highest AUC on validation videos of
+    the sources, the latest among equals) and its scores on these videos. The unseen domains play no part in
+    any of them, unless ``config.selection`` says so.
 
     In a script that ``torchrun`` started, all processes train one network together: each takes its part of
-    every batch, and the first one writes. ``config.out`` must be a folder that all of them see.
+    every batch, and the first one writes. ``config.output_dir`` must be a folder that all of them see.
 
     Raises:
-        ConfigError: the configuration does not fit what is in ``config.out`` or the number of processes, or
-            the device is missing.
+        ConfigError: the configuration does not fit what is in ``config.output_dir`` or the number of
+            processes, or the device is missing.
         DataError: a pack or a sample cannot be read, or a checkpoint cannot be written.
         FloatingPointError: a loss or a gradient is not finite; ``failed.safetensors`` is the state before.
         Interrupted: Ctrl-C or SIGTERM; the same call goes on where it stopped.
@@ -65,33 +59,51 @@ def train(config: Config, report: Reporter | None = None) -> Path:
     """
     with join_ranks() as ranks, _stop_signals(ranks) as stop:
         try:
-            return _Run(config, ranks, stop, report if ranks.is_first else None).train()
+            trainer = Trainer(config, ranks, stop, progress if ranks.is_first else None)
+            trainer.setup()
+            return trainer.fit()
         except RuntimeError as error:
             if ranks.count == 1 or not is_lost(error):
                 raise
             raise ProcessLostError(
                 f"another process of the job ended ({' '.join(str(error).split())[:200]}); what it printed "
-                f"tells why. The same command goes on from the last checkpoint in {config.out}"
+                f"tells why. The same command goes on from the last checkpoint in {config.output_dir}"
             ) from error
 
 
-class _Run:
-    """A training run of one process."""
+class Trainer:
+    """A training run of one process: :meth:`setup`, then :meth:`fit`.
 
-    def __init__(self, config: Config, ranks: Ranks, stop: threading.Event, report: Reporter | None) -> None:
+    Args:
+        config: The run.
+        ranks: The processes that train together.
+        stop: Set by a signal; the run saves and stops after the step.
+        progress: Told after every step.
+    """
+
+    def __init__(
+        self, config: Config, ranks: Ranks, stop: threading.Event, progress: Progress | None = None
+    ) -> None:
         if config.batch_size % (2 * ranks.count):
             raise ConfigError(
-                f"batch_size: {config.batch_size} cannot be divided among {ranks.count} processes, each with "
-                f"as many bona fide samples as attacks; take a multiple of {2 * ranks.count}"
+                f"{config.batch_size} cannot be divided among {ranks.count} processes, each with as many "
+                f"bona fide samples as attacks; take a multiple of {2 * ranks.count}",
+                key="batch_size",
             )
-        self.config, self.ranks, self.stop, self.report = config, ranks, stop, report
-        self.splits = split_sources(config)
+        self.config, self.ranks, self.stop, self.progress = config, ranks, stop, progress
+        self.run = RunFolder(config.output_dir)
         self.device = pick_device(config.device, ranks)
-        if self.device.type == "cpu":
-            keep_freed_memory()
         self.dtype = torch.float64 if config.precision == "float64" else torch.float32
         self.memory_format = torch.channels_last if config.channels_last else torch.contiguous_format
-        self.state = self._fresh_state()
+        self.mean_gate: float | None = None
+
+    def setup(self) -> None:
+        """Open the data, build method, optimizer and loader, and restore an unfinished run."""
+        config, ranks = self.config, self.ranks
+        self.splits = split_sources(config)
+        if self.device.type == "cpu":
+            keep_freed_memory()
+        self.state = self._initial_state()
         self.loader = DomainLoader(
             [split.train for split in self.splits],
             config.batch_size // ranks.count,
@@ -101,65 +113,74 @@ class _Run:
             world_size=ranks.count,
             pin_memory=self.device.type == "cuda",
         )
-        self.steps_per_epoch = math.ceil(len(self.loader) / config.optimizer.accumulate)
-        self.gate: float | None = None
+        accumulation = config.optimizer.gradient_accumulation_steps
+        self.steps_per_epoch = math.ceil(len(self.loader) / accumulation)
+        if self.run.last.exists():
+            _resume(config, self.run.last, self.state)
+        if len(set(ranks.gather_texts([str(self.steps_done)]))) > 1:
+            raise ConfigError(
+                f"not all processes see {self.run.last}; choose a folder that they share", key="output_dir"
+            )
 
-    def _fresh_state(self) -> State:
+    def _initial_state(self) -> State:
         config = self.config
         torch.manual_seed(config.seed)
-        method = make_method(config, build_model(config))
+        model = build_model(config)
+        method = find_method(config.method.name).load()(
+            config.method, model, len(config.sources), config.seed
+        )
         if config.sync_statistics:
             convert_sync_adaptive_norm(method.model)
         method.to(self.device, self.dtype)
-        method.model.to(memory_format=self.memory_format)  # type: ignore[call-overload]
+        method.model.to(memory_format=self.memory_format)
         optimizer = make_optimizer(config.optimizer, method.parameters())
         scheduler = make_scheduler(config.scheduler, optimizer)
-        average = copy.deepcopy(method.model).eval() if config.optimizer.ema else None
+        average = copy.deepcopy(method.model).eval() if config.optimizer.ema_decay else None
         return State(method, average, optimizer, scheduler)
 
-    def train(self) -> Path:
-        """Epochs, each with its validation; returns the best checkpoint's path."""
-        config, state, last = self.config, self.state, self._path("last")
-        if last.exists():
-            _resume(config, last, state)
+    def fit(self) -> Path:
+        """Train epochs, each with its validation, and return the best checkpoint's path."""
+        config, state = self.config, self.state
         progress = state.progress
-        if len(set(self.ranks.gather_texts([str(self._steps_done())]))) > 1:
-            raise ConfigError(f"out: not all processes see {last}; choose a folder that they share")
         with self._open_log() as log:
             while progress.epoch < config.epochs and not self._out_of_patience():
                 speed = self._epoch(log)
-                found = validate(config, self._judged(), self.splits, self.device, self.ranks)
-                progress.thresholds, self.gate = found.thresholds, found.mean_gate
-                if state.scheduler is not None and config.scheduler.every == "epoch":
-                    _move(state.scheduler, found.held_out_auc)
-                log({"epoch": progress.epoch} | found.entry() | speed, self._steps_done())
-                if found.judged > progress.best_auc:
+                validation = validate(config, self._evaluated(), self.splits, self.device, self.ranks)
+                progress.thresholds, self.mean_gate = validation.thresholds, validation.mean_gate
+                if state.scheduler is not None and config.scheduler.interval == "epoch":
+                    _step_scheduler(state.scheduler, validation.validation_auc)
+                log({"epoch": progress.epoch} | validation.entry() | speed, self.steps_done)
+                if validation.selection_auc > progress.best_auc:
                     progress.best_epoch = progress.epoch
                 progress.epoch, progress.step = progress.epoch + 1, 0
-                if found.judged >= progress.best_auc:
-                    progress.best_auc = found.judged
-                    self._save_best(found)
-                self._save("last")
+                if validation.selection_auc >= progress.best_auc:
+                    progress.best_auc = validation.selection_auc
+                    self._save_best(validation)
+                self.save(self.run.last)
         self.ranks.wait()  # until the first one has written
-        return self._path("best")
+        return self.run.best
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint, in the first process."""
+        if self.ranks.is_first:
+            self.state.save(path, self.config)
 
     def _epoch(self, log: Log) -> dict[str, float]:
         """The steps that are left of an epoch; returns how fast they were."""
         config, progress = self.config, self.state.progress
-        accumulate = config.optimizer.accumulate
+        accumulation = config.optimizer.gradient_accumulation_steps
         images, waited, started = 0, 0.0, time.monotonic()
-        speed: dict[
-            str, float
-        ] = {}  # stays empty if a run is resumed between an epoch's last step and its end
+        # Stays empty if a run is resumed between an epoch's last step and its end.
+        speed: dict[str, float] = {}
         self.state.method.train()
-        batches = self.loader.epoch(progress.epoch, progress.step * accumulate)
+        batches = self.loader.epoch(progress.epoch, progress.step * accumulation)
         while True:
             asked = time.monotonic()
-            group = list(islice(batches, accumulate))
+            group = list(islice(batches, accumulation))
             waited += time.monotonic() - asked
             if not group:
                 break
-            first = progress.epoch * len(self.loader) + progress.step * accumulate
+            first = progress.epoch * len(self.loader) + progress.step * accumulation
             entry, stopped = self._step(group, first)
             progress.step += 1
             images += sum(batch.label.numel() for batch in group) * self.ranks.count
@@ -167,17 +188,15 @@ class _Run:
                 "images_per_second": images / (time.monotonic() - started),
                 "loader_wait": waited / (time.monotonic() - started),
             }
-            done, total = self._steps_done(), config.epochs * self.steps_per_epoch
+            done, total = self.steps_done, config.epochs * self.steps_per_epoch
             log({"step": done - 1, "epoch": progress.epoch} | entry, done)
-            if self.report is not None:
-                self.report(done, total, _line(entry, self.gate, speed))
+            if self.progress is not None:
+                self.progress(done, total, _line(entry, self.mean_gate, speed))
             if stopped or (self.ranks.count == 1 and self.stop.is_set()):
-                self._save("last")
-                raise Interrupted(
-                    f"stopped at step {done} of {total}; {self._path('last')} has everything so far"
-                )
-            if progress.step % config.save_every == 0:
-                self._save("last")
+                self.save(self.run.last)
+                raise Interrupted(f"stopped at step {done} of {total}; {self.run.last} has everything so far")
+            if progress.step % config.save_interval == 0:
+                self.save(self.run.last)
         return speed
 
     def _step(self, group: Sequence[Batch], first: int) -> tuple[dict[str, Any], bool]:
@@ -201,12 +220,12 @@ class _Run:
         if not math.isfinite(float(mean[0])) or not math.isfinite(float(norm)):
             self._fail(group, float(mean[0]), float(norm))
         rate = state.optimizer.param_groups[0]["lr"]
-        if config.optimizer.clip_norm is not None:
-            nn.utils.clip_grads_with_norm_(state.method.parameters(), config.optimizer.clip_norm, norm)
+        if config.optimizer.max_grad_norm is not None:
+            nn.utils.clip_grads_with_norm_(state.method.parameters(), config.optimizer.max_grad_norm, norm)
         state.optimizer.step()
         if state.average is not None:
-            update_average(state.average, state.method.model, config.optimizer.ema, self._steps_done())
-        if state.scheduler is not None and config.scheduler.every == "step":
+            update_average(state.average, state.method.model, config.optimizer.ema_decay, self.steps_done)
+        if state.scheduler is not None and config.scheduler.interval == "step":
             state.scheduler.step()
         values = mean[1:].view(len(self.splits), -1)
         names = [split.train.name for split in self.splits]
@@ -230,40 +249,33 @@ class _Run:
     def _precision(self) -> AbstractContextManager[Any]:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16")
 
-    def _judged(self) -> nn.Module:
+    def _evaluated(self) -> nn.Module:
         return self.state.average or self.state.method.model
 
-    def _steps_done(self) -> int:
+    @property
+    def steps_done(self) -> int:
+        """Optimizer steps since the start of training."""
         return self.state.progress.epoch * self.steps_per_epoch + self.state.progress.step
 
     def _out_of_patience(self) -> bool:
         progress, patience = self.state.progress, self.config.patience
         return patience is not None and progress.epoch > progress.best_epoch + patience
 
-    def _path(self, name: str) -> Path:
-        return Path(self.config.out) / f"{name}.safetensors"
-
-    def _save(self, name: str) -> None:
+    def _save_best(self, validation: Validation) -> None:
+        self.save(self.run.best)
         if self.ranks.is_first:
-            self.state.save(self._path(name), self.config)
-
-    def _save_best(self, found: Validation) -> None:
-        self._save("best")
-        if self.ranks.is_first:
-            held_out = [split.held_out for split in self.splits]
-            write_scores(
-                self._path("best").with_name(HELD_OUT_SCORES), list(zip(held_out, found.scores, strict=True))
-            )
+            domains = [split.validation for split in self.splits]
+            parts = list(zip(domains, validation.scores, strict=True))
+            write_scores(self.run.validation_scores, parts)
 
     @contextmanager
     def _open_log(self) -> Iterator[Log]:
         if not self.ranks.is_first:
             yield lambda entry, step: None
             return
-        out = Path(self.config.out)
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "config.yaml").write_text(to_yaml(self.config))
-        with open_log(self.config, self._steps_done(), self.state.progress.epoch) as log:
+        self.run.path.mkdir(parents=True, exist_ok=True)
+        self.run.config.write_text(to_yaml(self.config))
+        with open_log(self.config, self.steps_done, self.state.progress.epoch) as log:
             yield log
 
     def _fail(self, group: Sequence[Batch], loss: float, norm: float) -> NoReturn:
@@ -274,37 +286,40 @@ class _Run:
             for i in batch.index[:, k].tolist()
         ]
         keys = self.ranks.gather_texts(keys)
-        self._save("failed")
+        self.save(self.run.failed)
         what = f"the loss is {loss}" if not math.isfinite(loss) else f"the norm of the gradient is {norm}"
         raise FloatingPointError(
-            f"{what} at step {self._steps_done()}; a lower optimizer.lr or optimizer.clip_norm may help. "
-            f"{self._path('failed')} has the weights before it. Samples of the step: {', '.join(keys)}"
+            f"{what} at step {self.steps_done}; a lower optimizer.lr or optimizer.max_grad_norm may help. "
+            f"{self.run.failed} has the weights before it. Samples of the step: {', '.join(keys)}"
         )
 
 
 def _resume(config: Config, last: Path, state: State) -> None:
     if not config.resume:
-        raise ConfigError(f"out: {last} is there already; choose another folder or set resume=true")
+        raise ConfigError(
+            f"{last} is there already; choose another folder or set resume=true", key="output_dir"
+        )
     checkpoint = Checkpoint.read(last)
 
     # Where a run stands and runs, for how long and who hears of it may change on the way; anything else would
     # mix two runs.
     def essential(c: Config) -> Config:
         targets = c.targets if c.selection == "target" else []
-        c = replace(c, data="", out="", device="", targets=targets, logger="none")
-        return replace(c, epochs=1, patience=None, save_every=1, resume=True)
+        c = replace(c, data="", output_dir="", device="", targets=targets, logger="none")
+        return replace(c, epochs=1, patience=None, save_interval=1, resume=True)
 
     if essential(checkpoint.config) != essential(config):
         raise ConfigError(
-            f"out: {last} belongs to a run with another configuration; choose another folder or remove it"
+            f"{last} belongs to a run with another configuration; choose another folder or remove it",
+            key="output_dir",
         )
     restore(checkpoint, state)
 
 
-def _move(scheduler: Scheduler, held_out_auc: float) -> None:
-    """Moves a scheduler at the end of an epoch."""
+def _step_scheduler(scheduler: Scheduler, validation_auc: float) -> None:
+    """Step a scheduler at the end of an epoch."""
     if isinstance(scheduler, ReduceLROnPlateau):
-        scheduler.step(held_out_auc)
+        scheduler.step(validation_auc)
         return
     with warnings.catch_warnings():
         # In a run that is resumed at the end of an epoch, the optimizer's steps were another process's.

@@ -1,4 +1,4 @@
-"""What is found out after every epoch: on subjects of the source domains that were held out."""
+"""Validation after each epoch on validation subjects of the source domains."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,23 +20,23 @@ _GATE_SAMPLES = 32
 
 @dataclass(frozen=True)
 class Validation:
-    """What was found."""
+    """AUC, thresholds and scores on the validation data, and the gates."""
 
-    held_out_auc: float
-    """Of all sources' held-out videos together."""
+    validation_auc: float
+    """AUC of all sources' validation videos together."""
     thresholds: dict[str, float]
     """Equal-error thresholds on the same: "frame" and "video"."""
     target_auc: float | None
     """The mean AUC of the targets' videos, if they choose the checkpoint."""
     scores: list[Scores]
-    """Of the held-out frames of every source domain."""
+    """Of the validation frames of every source domain."""
     gates: dict[str, dict[str, float]]
     """For every source domain and adaptive layer the mean weight of the batch branch."""
 
     @property
-    def judged(self) -> float:
-        """What chooses the checkpoint."""
-        return self.held_out_auc if self.target_auc is None else self.target_auc
+    def selection_auc(self) -> float:
+        """The AUC that chooses the checkpoint."""
+        return self.validation_auc if self.target_auc is None else self.target_auc
 
     @property
     def mean_gate(self) -> float | None:
@@ -46,22 +46,22 @@ class Validation:
 
     def entry(self) -> dict[str, Any]:
         """For the log."""
-        found: dict[str, Any] = {"held_out_auc": self.held_out_auc, "thresholds": self.thresholds}
+        entry: dict[str, Any] = {"validation_auc": self.validation_auc, "thresholds": self.thresholds}
         if self.target_auc is not None:
-            found["target_auc"] = self.target_auc
-            found["selection"] = "target: dishonest, the checkpoint is chosen by what it is to be judged on"
-        return found | ({"gates": self.gates} if self.gates else {})
+            entry["target_auc"] = self.target_auc
+            entry["selection"] = "target: dishonest, the checkpoint is chosen by what it is to be judged on"
+        return entry | ({"gates": self.gates} if self.gates else {})
 
 
 def validate(
     config: Config, model: nn.Module, splits: Sequence[Split], device: torch.device, ranks: Ranks
 ) -> Validation:
-    """Scores the held-out samples, and the targets if the configuration chooses by them."""
+    """Scores the validation samples, and the targets if the configuration chooses by them."""
 
     def score(domain: Domain) -> Scores:
         return score_domain(model, domain, config.transform, device, ranks=ranks)[0]
 
-    parts = [score(split.held_out) for split in splits]
+    parts = [score(split.validation) for split in splits]
     frames = Scores.join(parts)
     videos = frames.by_video()
     target_auc = None
@@ -71,7 +71,7 @@ def validate(
     gates = {}
     if ranks.is_first and config.model.norm == "adaptive":
         for split in splits:
-            found = domain_gates(model, split.held_out, config.transform, _GATE_SAMPLES)
-            gates[split.held_out.name] = {name: float(mean.mean()) for name, mean in found.items()}
+            found = domain_gates(model, split.validation, config.transform, _GATE_SAMPLES)
+            gates[split.validation.name] = {name: float(mean.mean()) for name, mean in found.items()}
     thresholds = {"frame": eer(frames)[1], "video": eer(videos)[1]}
     return Validation(auc(videos), thresholds, target_auc, parts, gates)

@@ -1,14 +1,7 @@
-"""Classical methods to compare with."""
+"""Classical methods to compare with: hand-made features and a linear classifier."""
 
-from anrl.methods.classical.base import Baseline
+from anrl.methods.classical.base import ClassicalMethod
 from anrl.methods.classical.low_level import LowLevelStatistics
-from anrl.methods.classical.texture import ColourTexture, MultiScaleLBP
+from anrl.methods.classical.texture import ColorTexture, MultiScaleLBP
 
-BASELINES: dict[str, type[Baseline]] = {
-    "ms-lbp": MultiScaleLBP,
-    "colour-texture": ColourTexture,
-    "low-level": LowLevelStatistics,
-}
-"""By the names they have in a protocol."""
-
-__all__ = ["BASELINES", "Baseline", "ColourTexture", "LowLevelStatistics", "MultiScaleLBP"]
+__all__ = ["ClassicalMethod", "ColorTexture", "LowLevelStatistics", "MultiScaleLBP"]

@@ -1,4 +1,4 @@
-"""What every classical baseline does: features of each frame, a linear classifier, scores."""
+"""Base class of the classical methods: features of each frame, a linear classifier, scores."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -8,24 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anrl.data import Domain, Transform, evaluation_batches
-from anrl.evaluation.score import scores_of
-from anrl.metrics import Scores
 
 Floats = NDArray[np.float64]
 
 
-class Baseline(ABC):
+class ClassicalMethod(ABC):
     """A classifier of hand-made features, trained on source domains."""
 
-    title: str
-    """Its name in a table."""
-    citation: str = ""
-    """Where it comes from."""
     size = 64
     """Side of the images that features are made of, in pixels."""
 
     def __init__(self, sources: Sequence[Domain]) -> None:
-        """Trains on all frames of the sources."""
+        """Fit to all frames of the sources."""
         from sklearn.pipeline import make_pipeline  # takes a second to import
         from sklearn.preprocessing import StandardScaler
 
@@ -44,10 +38,11 @@ class Baseline(ABC):
 
         return LinearSVC(C=0.01, class_weight="balanced", random_state=0)
 
-    def score(self, domain: Domain) -> Scores:
-        """Scores the frames of a domain: the logistic function of the distance from the hyperplane."""
+    def score(self, domain: Domain) -> Floats:
+        """Score the frames of a domain, (N,): the logistic function of the distance from the hyperplane."""
         distance = self._model.decision_function(self._features(domain))
-        return scores_of(domain, 1 / (1 + np.exp(-distance)))
+        scores: Floats = 1 / (1 + np.exp(-distance))
+        return scores
 
     def _features(self, domain: Domain) -> Floats:
         transform = Transform(image_size=self.size, color="rgb", output="uint8")

@@ -1,4 +1,4 @@
-"""Logistic regression on brightness, contrast and colour statistics.
+"""Logistic regression on brightness, contrast and color statistics.
 
 Not a serious detector: a check of a benchmark. If it does well on a domain that it has not seen, attacks can
 be told by cues that have nothing to do with how they are made.
@@ -9,13 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anrl.methods.classical.base import Baseline, Floats
+from anrl.methods.classical.base import ClassicalMethod, Floats
 
 
-class LowLevelStatistics(Baseline):
+class LowLevelStatistics(ClassicalMethod):
     """Mean and variance of red, green, blue and the saturation: 8 features."""
-
-    title = "low-level cues"
 
     def features(self, image: NDArray[np.uint8]) -> Floats:
         """(S, S, 3), RGB → (8,)."""

@@ -3,45 +3,36 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from anrl.methods.classical.base import Baseline, Floats
+from anrl.methods.classical.base import ClassicalMethod, Floats
 
 
-class MultiScaleLBP(Baseline):
-    """Local binary patterns of the grey image at three scales: 833 features.
+class MultiScaleLBP(ClassicalMethod):
+    """Local binary patterns of the gray image at three scales: 833 features.
 
-    Histograms of uniform patterns: 8 neighbours at radius 1 in 3 x 3 overlapping blocks, 8 and 16 at radius 2
+    Histograms of uniform patterns: 8 neighbors at radius 1 in 3 x 3 overlapping blocks, 8 and 16 at radius 2
     in the whole image. (The paper's classifier is not linear.)
     """
-
-    title = "MS-LBP + SVM"
-    citation = (
-        "Määttä, Hadid, Pietikäinen: Face spoofing detection from single images using micro-texture "
-        "analysis, IJCB 2011"
-    )
 
     def features(self, image: NDArray[np.uint8]) -> Floats:
         """(S, S, 3), RGB → (833,)."""
         from skimage.color import rgb2gray
 
-        grey = np.round(rgb2gray(image) * 255).astype(np.uint8)
-        fine = _patterns(grey, 8, 1)
+        gray = np.round(rgb2gray(image) * 255).astype(np.uint8)
+        fine = _patterns(gray, 8, 1)
         side, step = len(fine) // 2, len(fine) // 4
         blocks = [
             _histogram(fine[y : y + side, x : x + side], 8)
             for y in (0, step, 2 * step)
             for x in (0, step, 2 * step)
         ]
-        return np.concatenate([*blocks, *(_histogram(_patterns(grey, n, 2), n) for n in (8, 16))])
+        return np.concatenate([*blocks, *(_histogram(_patterns(gray, n, 2), n) for n in (8, 16))])
 
 
-class ColourTexture(Baseline):
+class ColorTexture(ClassicalMethod):
     """Local binary patterns of every channel of HSV and YCbCr: 354 features.
 
-    Histograms of uniform patterns, 8 neighbours at radius 1.
+    Histograms of uniform patterns, 8 neighbors at radius 1.
     """
-
-    title = "colour texture + SVM"
-    citation = "Boulkenafet, Komulainen, Hadid: Face anti-spoofing based on color texture analysis, ICIP 2015"
 
     def features(self, image: NDArray[np.uint8]) -> Floats:
         """(S, S, 3), RGB → (354,)."""
@@ -51,13 +42,13 @@ class ColourTexture(Baseline):
         return np.concatenate([_histogram(_patterns(plane, 8, 1), 8) for plane in np.moveaxis(planes, 2, 0)])
 
 
-def _patterns(plane: NDArray[np.uint8], neighbours: int, radius: int) -> NDArray[np.int64]:
+def _patterns(plane: NDArray[np.uint8], neighbors: int, radius: int) -> NDArray[np.int64]:
     from skimage.feature import local_binary_pattern
 
-    found: Floats = local_binary_pattern(plane, neighbours, radius, "nri_uniform")  # type: ignore[no-untyped-call]  # skimage's
+    found: Floats = local_binary_pattern(plane, neighbors, radius, "nri_uniform")  # type: ignore[no-untyped-call]  # skimage's
     return found.astype(np.int64)
 
 
-def _histogram(patterns: NDArray[np.int64], neighbours: int) -> Floats:
-    bins = neighbours * (neighbours - 1) + 3
+def _histogram(patterns: NDArray[np.int64], neighbors: int) -> Floats:
+    bins = neighbors * (neighbors - 1) + 3
     return np.bincount(patterns.ravel(), minlength=bins) / patterns.size

@@ -1,0 +1,145 @@
+"""Configurations from YAML files, mappings, ``key=value`` overrides and the registry of methods."""
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
+
+from anrl.config.protocols import protocol_file, protocol_names
+from anrl.config.schema import Config, DomainConfig
+from anrl.errors import ConfigError
+from anrl.methods.registry import MethodEntry, find_method
+
+
+def load_config(
+    source: str | Path | Mapping[str, Any] | None = None,
+    overrides: Sequence[str] = (),
+    method: str | None = None,
+) -> Config:
+    """Merge defaults, a YAML file or a mapping, a method, and ``key=value`` overrides.
+
+    Args:
+        source: A YAML file, the name of a shipped protocol ("OCM2I", …; see :func:`protocol_names`), or a
+            mapping.
+        overrides: "key=value" with dots in the key, for example "optimizer.lr=1e-3".
+        method: A key of ``anrl.methods.METHODS``; takes the place of the file's method and keeps those of its
+            options that the new one has, too. One but "anrl" also gets an ``output_dir`` of its own.
+
+    Raises:
+        ConfigError: the file cannot be read, or a key or value is wrong; the message names it.
+    """
+    where = f"{source}: " if isinstance(source, str | Path) else ""
+    try:
+        given = OmegaConf.create()
+        if isinstance(source, str | Path):
+            loaded = OmegaConf.load(_file(source))
+            if not OmegaConf.is_dict(loaded):
+                raise ConfigError(f"{where}expected `key: value` lines")
+            given.merge_with(loaded)
+        elif source is not None:
+            given.merge_with(OmegaConf.create(dict(source)))
+        if method is not None:
+            _choose_method(given, method)
+        for override in overrides:
+            key, equals, value = override.partition("=")
+            if not equals:
+                raise ConfigError(f"expected key=value, got {override!r}")
+            OmegaConf.update(given, key, OmegaConf.from_dotlist([f"value={value}"]).value)
+        config = _resolve(given)
+    except ConfigKeyError as error:
+        hint = _nearest(str(error.full_key), _method_options(given))
+        raise ConfigError(f"{where}{error.full_key}: no such key{hint}") from None
+    except OmegaConfBaseException as error:
+        key = f"{error.full_key}: " if getattr(error, "full_key", None) else ""
+        raise ConfigError(f"{where}{key}{str(error).splitlines()[0]}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{where}{error}") from None
+    except ConfigError:
+        raise
+    except Exception as error:  # YAML syntax, or the Transform's own checks
+        raise ConfigError(f"{where}{' '.join(str(error).split())}") from None
+    if config.scheduler.name == "StepLR":
+        config.scheduler.options = {"step_size": 10, "gamma": 0.1} | config.scheduler.options
+    config.check()
+    return config
+
+
+def _resolve(given: DictConfig) -> Config:
+    """Merge settings into the schema; the method's name decides the schema of its section."""
+    entry = _entry(given)
+    schema = OmegaConf.structured(Config)
+    schema.method = OmegaConf.structured(_options(entry))
+    defaults = OmegaConf.create({"method": dict(entry.options), "model": dict(entry.model)})
+    config = OmegaConf.to_object(OmegaConf.merge(schema, defaults, given))
+    assert isinstance(config, Config)
+    return config
+
+
+def _entry(given: DictConfig) -> MethodEntry:
+    section = given.get("method", {})
+    if not OmegaConf.is_dict(section) and not isinstance(section, Mapping):
+        raise ConfigError(f"expected options, as in {{name: anrl}}, not {section!r}", key="method")
+    entry = find_method(str(section.get("name", "anrl")))
+    if entry.is_classical:
+        raise ConfigError(f"{entry.title} is not trained in epochs; anrl protocol fits it", key="method.name")
+    return entry
+
+
+def _options(entry: MethodEntry) -> type:
+    options: type = entry.load().Options
+    return options
+
+
+def _method_options(given: DictConfig) -> type:
+    try:
+        return _options(_entry(given))
+    except ConfigError:
+        return type(Config().method)
+
+
+def _choose_method(given: DictConfig, method: str) -> None:
+    entry = find_method(method)
+    known = {f.name for f in fields(_options(entry))} if not entry.is_classical else set()
+    section = given.get("method", {})
+    kept = {key: section[key] for key in section if key in known}
+    given.method = OmegaConf.create(kept | dict(entry.options) | {"name": method})
+    given.merge_with(OmegaConf.create({"model": dict(entry.model)}) if entry.model else {})
+    if method != "anrl":
+        given.output_dir = f"{given.get('output_dir', Config.output_dir)}-{method}"
+
+
+def _file(source: str | Path) -> Path:
+    if str(source) in protocol_names() and not Path(source).exists():
+        return protocol_file(str(source))
+    if not Path(source).exists():
+        raise ConfigError(
+            f"{source}: no such file, and no protocol of that name ({', '.join(protocol_names())})"
+        )
+    return Path(source)
+
+
+def _keys(settings: Any, prefix: str = "") -> Iterator[str]:
+    for f in fields(settings):
+        yield prefix + f.name
+        if is_dataclass(value := getattr(settings, f.name, None)):
+            yield from _keys(value, f"{prefix}{f.name}.")
+
+
+def _nearest(key: str, options: type) -> str:
+    """The key that may have been meant by an unknown one: the same last part, or one spelled alike."""
+    known = [k for k in _keys(Config()) if not k.startswith("method.")]
+    known += [f"method.{f.name}" for f in fields(options)]
+    known += [f"sources.{f.name}" for f in fields(DomainConfig)]
+    path = re.sub(r"\[\d+\]|\.\d+", "", key)
+    parent, _, last = path.rpartition(".")
+    beside = [k for k in known if k.rpartition(".")[0] == parent]
+    near = [k for k in known if k.split(".")[-1] == last]
+    for some in (beside, known):
+        alike = difflib.get_close_matches(last, [k.split(".")[-1] for k in some], 1)
+        near = near or [k for k in some if k.split(".")[-1] in alike]
+    return f"; did you mean {near[0]}?" if near else f"; those there are: {', '.join(beside or known)}"
