@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from anrl.losses import DualCalibration
 from anrl.methods.meta_step import LossWeights, joint_step, meta_step
-from anrl.models import ANRLNet, ANRLOutput
+from anrl.models import ANRLNet, ModelOutput
 from anrl.nn import AdaptiveNorm2d, recompute_norms
 from support.networks import small
 
@@ -170,7 +170,7 @@ def test_joint_statistics_are_those_of_all_domains(first_order):
 
     def losses(fast):
         output = functional_call(twin, fast, (torch.cat([batches[k].image for k in (3, 1, 2)]),))
-        each = [ANRLOutput(*(t[i : i + 4] for t in output)) for i in (0, 4, 8)]
+        each = [ModelOutput(*(t[i : i + 4] for t in output)) for i in (0, 4, 8)]
         return [loss_of_output(out, batches[k]) for out, k in zip(each, (3, 1, 2), strict=True)]
 
     inner = sum(losses({})[:2])

@@ -9,7 +9,7 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from anrl.losses import DualCalibration
-from anrl.models import ANRLNet, ANRLOutput
+from anrl.models import ANRLNet, ModelOutput
 
 
 class DomainBatch(NamedTuple):
@@ -177,7 +177,7 @@ def joint_step(
 
 def forward_jointly(
     model: ANRLNet, batches: Sequence[DomainBatch], fast: Mapping[str, Tensor] | None = None
-) -> list[ANRLOutput]:
+) -> list[ModelOutput]:
     """All domains in one forward pass, with common batch statistics; the output of each.
 
     Args:
@@ -187,11 +187,11 @@ def forward_jointly(
     """
     output = functional_call(model, dict(fast or {}), (torch.cat([batch.image for batch in batches]),))
     sizes = [len(batch.image) for batch in batches]
-    return [ANRLOutput(*part) for part in zip(*(t.split(sizes) for t in output), strict=True)]
+    return [ModelOutput(*part) for part in zip(*(t.split(sizes) for t in output), strict=True)]
 
 
 def joint_loss(
-    outputs: Sequence[ANRLOutput],
+    outputs: Sequence[ModelOutput],
     batches: Sequence[DomainBatch],
     calibration: DualCalibration | None,
     weights: LossWeights,
@@ -205,7 +205,7 @@ def joint_loss(
 
 
 def domain_loss(
-    output: ANRLOutput,
+    output: ModelOutput,
     batch: DomainBatch,
     domain: int,
     calibration: DualCalibration | None,

@@ -1,36 +1,27 @@
 """The ANRL network: feature extractor, classifier and depth estimator."""
 
 from itertools import pairwise
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from anrl.models.base import Model
 from anrl.models.conv_block import ConvBlock
-from anrl.nn import AdaptiveNorm2d
+from anrl.models.heads import DepthEstimator
+from anrl.models.norm import NormLayer
 
 
-class ANRLOutput(NamedTuple):
-    """What the network says of a batch of N images of S x S pixels."""
-
-    logits: Tensor
-    """(N, 2): bona fide, attack. ``softmax(logits, 1)[:, 1]`` is the probability of attack."""
-    depth: Tensor
-    """(N, 1, S/8, S/8), at least 0; bona fide faces are trained towards their depth, attacks towards 0."""
-    features: Tensor
-    """(N, 384 * width, S/8, S/8)."""
-
-
-class ANRLNet(nn.Module):
+class ANRLNet(Model):
     """The network of ANRL (section 4.1; layer sizes as in the official code).
 
     Args:
         in_channels: Channels of the input: 6 for RGB and HSV.
         width: Factor on every number of channels; 1.0 is the published network.
-        norm: Normalization of the feature extractor: "adaptive", "batch" or "instance". Classifier and depth
-            estimator always use batch normalization.
-        gate: The gate of adaptive normalization: "1layer", "2layer", "static" or "dual".
+        norm: Normalization of the feature extractor: "adaptive", "batch" or "instance"; or a class or partial
+            that is called with the number of channels. Classifier and depth estimator always use batch
+            normalization.
+        gate: The gate of "adaptive": "1layer", "2layer", "static" or "dual".
 
     Raises:
         ValueError: ``norm`` or ``gate`` is unknown, ``width`` is not positive, or an input's sides are not
@@ -38,7 +29,11 @@ class ANRLNet(nn.Module):
     """
 
     def __init__(
-        self, in_channels: int = 6, width: float = 1.0, norm: str = "adaptive", gate: str = "1layer"
+        self,
+        in_channels: int = 6,
+        width: float = 1.0,
+        norm: NormLayer = "adaptive",
+        gate: str = "1layer",
     ) -> None:
         super().__init__()
         if width <= 0:
@@ -52,27 +47,23 @@ class ANRLNet(nn.Module):
         self.classifier = Classifier([self.num_features, *(scaled(c) for c in (128, 256, 512))])
         self.depth_estimator = DepthEstimator([self.num_features, *(scaled(c) for c in (128, 64)), 1])
 
-    def forward(self, x: Tensor) -> ANRLOutput:
-        """(N, in_channels, S, S) → logits, depth, features."""
+    def extract(self, x: Tensor) -> Tensor:
+        """Compute the feature map: (N, in_channels, H, W) → (N, num_features, H/8, W/8)."""
         if x.dim() != 4 or x.shape[2] % 8 or x.shape[3] % 8 or 0 in x.shape:
             raise ValueError(f"expected (N, C, H, W) with H and W divisible by 8, got {tuple(x.shape)}")
-        features = self.extractor(x)
-        return ANRLOutput(self.classifier(features), self.depth_estimator(features), features)
+        features: Tensor = self.extractor(x)
+        return features
 
-    def gate_parameters(self) -> dict[str, nn.Parameter]:
-        """The parameters of all gates, which the meta step adapts, under their names in this module."""
-        return {
-            f"{name}.gate.{inner}": parameter
-            for name, module in self.named_modules()
-            if isinstance(module, AdaptiveNorm2d)
-            for inner, parameter in module.gate.named_parameters()
-        }
+    def classify(self, features: Tensor) -> Tensor:
+        """Compute logits from the feature map: (N, num_features, h, w) → (N, 2)."""
+        logits: Tensor = self.classifier(features)
+        return logits
 
 
 class FeatureExtractor(nn.Module):
     """A stem and three stages of three blocks, each ended by 2x2 max pooling; all stages concatenated."""
 
-    def __init__(self, in_channels: int, channels: list[int], norm: str, gate: str) -> None:
+    def __init__(self, in_channels: int, channels: list[int], norm: NormLayer, gate: str) -> None:
         """``channels``: of the stem, and of the outer and inner blocks of a stage."""
         super().__init__()
         stem, outer, inner = channels
@@ -115,11 +106,3 @@ class Classifier(nn.Module):
             x = block(x)
         logits: Tensor = self.fc(x.mean((2, 3)))
         return logits
-
-
-class DepthEstimator(nn.Sequential):
-    """Blocks down to one channel; the last one ends in ReLU too, so depth is not negative."""
-
-    def __init__(self, channels: list[int]) -> None:
-        """``channels``: of the input and of every block."""
-        super().__init__(*(ConvBlock(before, after) for before, after in pairwise(channels)))

@@ -1,7 +1,8 @@
-"""The unit all networks here are built of: convolution, normalization, ReLU."""
+"""The unit that ANRL's network and the depth estimators are built of: convolution, normalization, ReLU."""
 
 from torch import Tensor, nn
 
+from anrl.models.norm import NormLayer, make_norm
 from anrl.nn import AdaptiveNorm2d
 
 
@@ -11,29 +12,23 @@ class ConvBlock(nn.Module):
     Args:
         in_channels: Channels of the input.
         out_channels: Channels of the output.
-        norm: "adaptive", "batch" or "instance".
-        gate: The gate of adaptive normalization.
+        norm: "adaptive", "batch" or "instance"; or a class or partial that is called with ``out_channels``.
+        gate: The gate of "adaptive".
 
     Raises:
         ValueError: ``norm`` or ``gate`` is unknown.
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, norm: str = "batch", gate: str = "1layer"
+        self, in_channels: int, out_channels: int, norm: NormLayer = "batch", gate: str = "1layer"
     ) -> None:
         super().__init__()
         self.conv = nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1)
-        self.norm: nn.Module
+        self.norm = make_norm(norm, out_channels, gate)
         self.activation: nn.Module = nn.ReLU(inplace=True)
-        if norm == "adaptive":
-            self.norm = AdaptiveNorm2d(out_channels, gate=gate, activation="relu")
+        if isinstance(self.norm, AdaptiveNorm2d):
+            self.norm.activation = "relu"
             self.activation = nn.Identity()
-        elif norm == "batch":
-            self.norm = nn.BatchNorm2d(out_channels)
-        elif norm == "instance":
-            self.norm = nn.InstanceNorm2d(out_channels, affine=True)
-        else:
-            raise ValueError(f"norm must be 'adaptive', 'batch' or 'instance', not {norm!r}")
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C_in, H, W) → (N, C_out, H, W)."""

@@ -58,8 +58,8 @@ def plot_attention(model: ANRLNet, domain: Domain, transform: Transform, count: 
     """
     image, shown, label, _ = _examples(model, domain, transform, count)
     with evaluation_mode(model), torch.enable_grad():
-        features = model.extractor(image).detach().requires_grad_()
-        logits = model.classifier(features)
+        features = model.extract(image).detach().requires_grad_()
+        logits = model.classify(features)
         (gradient,) = torch.autograd.grad((logits[:, 1] - logits[:, 0]).sum(), features)
     maps = torch.relu((features * gradient.mean((2, 3), keepdim=True)).sum(1)).detach()
     maps = maps / maps.amax((1, 2), keepdim=True).clamp_min(1e-12)
