@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from anrl.losses import DualCalibration
 from anrl.methods.meta_step import LossWeights, joint_step, meta_step
 from anrl.models import ANRLNet, ANRLOutput
-from anrl.nn import AdaptiveNorm2d, recompute_norms
+from anrl.nn import AdaptiveNorm2d, gate_parameters, recompute_norms
 from support.networks import small
 
 WEIGHTS = LossWeights(1, 0.1, 0.01, 0.01)
@@ -32,7 +32,7 @@ def test_gradient_is_that_of_the_loss(gate):
     model, batches = small(gate)
     total(model, batches).backward()
     names = ["extractor.stem.conv.weight", "extractor.stages.1.0.norm.weight", "classifier.fc.weight"]
-    names += [name for name in model.gate_parameters() if name.startswith("extractor.stages.0.1.")]
+    names += [name for name in gate_parameters(model) if name.startswith("extractor.stages.0.1.")]
     for name in names:
         parameter = model.get_parameter(name)
         direction = torch.randn_like(parameter)
@@ -76,7 +76,7 @@ def test_same_as_a_hand_written_maml(meta_train, meta_test):
 
     inner = sum(loss_of(model, {}, batches[k]) for k in meta_train)
     gates = {n: p for n, p in model.named_parameters() if ".gate." in n}
-    assert gates.keys() == model.gate_parameters().keys()
+    assert gates.keys() == gate_parameters(model).keys()
     gradients = torch.autograd.grad(inner, list(gates.values()), create_graph=True)
     fast = {n: p - 0.5 * g for (n, p), g in zip(gates.items(), gradients, strict=True)}
     expected_loss = inner + sum(loss_of(model, fast, batches[k]) for k in meta_test)
@@ -87,7 +87,7 @@ def test_same_as_a_hand_written_maml(meta_train, meta_test):
 
 def test_detached_base_cuts_the_gates_off_the_test_loss():
     model, batches = small()
-    gate = next(iter(model.gate_parameters().values()))
+    gate = next(iter(gate_parameters(model).values()))
     tiny = {"inner_lr": 1e-8, "weights": LossWeights(1, 0, 0, 0)}
     train_only = torch.autograd.grad(total(model, batches, meta_test=[], **tiny), gate)[0]
     exact = torch.autograd.grad(total(model, batches, **tiny), gate)[0] - train_only
@@ -115,7 +115,7 @@ def test_first_order_takes_the_inner_gradient_for_a_constant():
     loss, _ = meta_step(model, None, batches, first_order=True, **split)
     found = torch.autograd.grad(loss, list(model.parameters()))
     inner = sum(loss_of(model, {}, batches[k]) for k in (1, 3))
-    gates = model.gate_parameters()
+    gates = gate_parameters(model)
     gradients = torch.autograd.grad(inner, list(gates.values()), retain_graph=True)
     fast = {n: p - 0.5 * g for (n, p), g in zip(gates.items(), gradients, strict=True)}
     expected = inner + sum(loss_of(model, fast, batches[k]) for k in (0, 2))
@@ -174,7 +174,7 @@ def test_joint_statistics_are_those_of_all_domains(first_order):
         return [loss_of_output(out, batches[k]) for out, k in zip(each, (3, 1, 2), strict=True)]
 
     inner = sum(losses({})[:2])
-    gates = twin.gate_parameters()
+    gates = gate_parameters(twin)
     gradients = torch.autograd.grad(inner, list(gates.values()), create_graph=True)
     if first_order:
         gradients = [g.detach() for g in gradients]
@@ -216,4 +216,4 @@ def test_output_shapes(norm, size):
     assert out.logits.shape == (2, 2)
     assert out.depth.shape == (2, 1, size[0] // 8, size[1] // 8)
     assert out.features.shape == (2, model.num_features, size[0] // 8, size[1] // 8)
-    assert bool(model.gate_parameters()) == (norm == "adaptive")
+    assert bool(gate_parameters(model)) == (norm == "adaptive")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from anrl import ops
-from anrl.nn import GATES, AdaptiveNorm1d, AdaptiveNorm2d, AdaptiveNorm3d, gate_statistics
+from anrl.nn import GATES, AdaptiveNorm, AdaptiveNorm1d, AdaptiveNorm2d, AdaptiveNorm3d, gate_statistics
 from anrl.nn import functional as F
 from support.close import assert_close
 
@@ -116,16 +116,28 @@ def test_other_ranks_are_the_same_planes(layer_type, shape, gate):
         layer(torch.randn(2, 4, 4, 4))
 
 
-def test_a_gate_of_ones_own():
+@pytest.mark.parametrize("replace", [False, True])
+def test_a_gate_of_ones_own(replace):
     torch.manual_seed(10)
     layer = randomized(4)
+    gate = nn.Sequential(nn.Linear(4, 4), nn.Sigmoid()).double()
     own = copy.deepcopy(layer)
-    own.gate = nn.Sequential(nn.Linear(4, 4), nn.Sigmoid()).double()
-    own.gate[0].load_state_dict(layer.gate.fc.state_dict())
+    if replace:
+        own.gate = gate
+    else:
+        own = AdaptiveNorm2d(4, gate=gate, dtype=torch.double)
+        own.load_state_dict(layer.state_dict(), strict=False)
+    gate[0].load_state_dict(layer.gate.fc.state_dict())
+    assert own.gate is gate and isinstance(own, AdaptiveNorm)
     x = torch.randn(3, 4, 5, 5, dtype=torch.double)
     for a, b in zip(two_derivatives(own, x), two_derivatives(layer, x), strict=True):
         assert_close(a, b, 1e-10)
     assert "gate=Sequential" in repr(own)
+
+
+def test_a_gate_of_ones_own_is_moved_with_the_layer():
+    layer = AdaptiveNorm2d(4, gate=nn.Linear(4, 4), dtype=torch.float64)
+    assert layer.gate.weight.dtype == torch.float64
 
 
 @pytest.mark.parametrize("gate", GATES)

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from anrl.losses import DualCalibration
 from anrl.models import ANRLNet, ANRLOutput
+from anrl.nn import gate_parameters
 
 
 class DomainBatch(NamedTuple):
@@ -124,7 +125,7 @@ def meta_step(
 
     fast: dict[str, Tensor] = {}
     gradients: Sequence[Tensor]
-    inner = dict(model.gate_parameters() if adapted is None else adapted)
+    inner = dict(gate_parameters(model) if adapted is None else adapted)
     if inner and meta_test and inner_lr != 0:
         if first_order:
             gradients, train_loss = _differentiated(train_loss, model, inner)

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from anrl.models.conv_block import ConvBlock
-from anrl.nn import AdaptiveNorm2d
 
 
 class ANRLOutput(NamedTuple):
@@ -58,15 +57,6 @@ class ANRLNet(nn.Module):
             raise ValueError(f"expected (N, C, H, W) with H and W divisible by 8, got {tuple(x.shape)}")
         features = self.extractor(x)
         return ANRLOutput(self.classifier(features), self.depth_estimator(features), features)
-
-    def gate_parameters(self) -> dict[str, nn.Parameter]:
-        """The parameters of all gates, which the meta step adapts, under their names in this module."""
-        return {
-            f"{name}.gate.{inner}": parameter
-            for name, module in self.named_modules()
-            if isinstance(module, AdaptiveNorm2d)
-            for inner, parameter in module.gate.named_parameters()
-        }
 
 
 class FeatureExtractor(nn.Module):

@@ -7,13 +7,13 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from anrl.nn.adaptive_norm import AdaptiveNorm2d, AdaptiveNorm3d, _AdaptiveNorm
+from anrl.nn.adaptive_norm import AdaptiveNorm, AdaptiveNorm2d, AdaptiveNorm3d
 from anrl.nn.sync_batch_norm import SyncBatchNorm2d
 
 Model = TypeVar("Model", bound=nn.Module)
 
 _BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
-_TWINS: dict[type[nn.Module], type[_AdaptiveNorm]] = {
+_TWINS: dict[type[nn.Module], type[AdaptiveNorm]] = {
     nn.BatchNorm2d: AdaptiveNorm2d,
     nn.BatchNorm3d: AdaptiveNorm3d,
     nn.SyncBatchNorm: AdaptiveNorm2d,
@@ -32,7 +32,7 @@ class AdaptiveNormAct2d(AdaptiveNorm2d):
         return y
 
 
-def convert_adaptive_norm(model: Model, gate: str = "1layer") -> Model | _AdaptiveNorm:
+def convert_adaptive_norm(model: Model, gate: str = "1layer") -> Model | AdaptiveNorm:
     """Replaces the batch normalization layers of a model by adaptive ones.
 
     ``BatchNorm2d``, ``BatchNorm3d``, ``SyncBatchNorm`` and timm's ``BatchNormAct2d`` are replaced; the new
@@ -52,7 +52,7 @@ def convert_adaptive_norm(model: Model, gate: str = "1layer") -> Model | _Adapti
             or one whose number of channels is not known yet. Nothing is changed then.
         ValueError: ``gate`` is unknown.
     """
-    made: dict[nn.Module, _AdaptiveNorm] = {}
+    made: dict[nn.Module, AdaptiveNorm] = {}
     for name, module in model.named_modules():
         if isinstance(module, _BatchNorm) and not isinstance(module, nn.BatchNorm1d):
             made[module] = _adaptive(name, module, gate)
@@ -78,7 +78,7 @@ def convert_sync_adaptive_norm(model: Model, process_group: dist.ProcessGroup | 
     """
     made: dict[nn.Module, nn.Module] = {}
     for module in model.modules():
-        if isinstance(module, _AdaptiveNorm):
+        if isinstance(module, AdaptiveNorm):
             module.synchronized, module.process_group = True, process_group
         elif type(module) is nn.BatchNorm2d:
             made[module] = _synchronized(module, process_group)
@@ -102,7 +102,7 @@ def _replace(model: nn.Module, made: Mapping[nn.Module, nn.Module]) -> None:
             model.get_submodule(parent).register_module(name, made[module])
 
 
-def _adaptive(name: str, old: _BatchNorm, gate: str) -> _AdaptiveNorm:
+def _adaptive(name: str, old: _BatchNorm, gate: str) -> AdaptiveNorm:
     with_activation = type(old).__name__ == "BatchNormAct2d" and isinstance(old, nn.BatchNorm2d)
     twin = AdaptiveNormAct2d if with_activation else _TWINS.get(type(old))
     if twin is None:
