@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from anrl.nn import average_tensors
+from anrl.distributed import average_tensors
 from anrl.ops import centre_distances
 
 

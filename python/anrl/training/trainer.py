@@ -67,7 +67,7 @@ def train(config: Config, report: Reporter | None = None) -> Path:
         try:
             return _Run(config, ranks, stop, report if ranks.is_first else None).train()
         except RuntimeError as error:
-            if ranks.count == 1 or not is_lost(error):
+            if ranks.world_size == 1 or not is_lost(error):
                 raise
             raise ProcessLostError(
                 f"another process of the job ended ({' '.join(str(error).split())[:200]}); what it printed "
@@ -79,10 +79,10 @@ class _Run:
     """A training run of one process."""
 
     def __init__(self, config: Config, ranks: Ranks, stop: threading.Event, report: Reporter | None) -> None:
-        if config.batch_size % (2 * ranks.count):
+        if config.batch_size % (2 * ranks.world_size):
             raise ConfigError(
-                f"batch_size: {config.batch_size} cannot be divided among {ranks.count} processes, each with "
-                f"as many bona fide samples as attacks; take a multiple of {2 * ranks.count}"
+                f"batch_size: {config.batch_size} cannot be divided among {ranks.world_size} processes, each "
+                f"with as many bona fide samples as attacks; take a multiple of {2 * ranks.world_size}"
             )
         self.config, self.ranks, self.stop, self.report = config, ranks, stop, report
         self.splits = split_sources(config)
@@ -94,11 +94,11 @@ class _Run:
         self.state = self._fresh_state()
         self.loader = DomainLoader(
             [split.train for split in self.splits],
-            config.batch_size // ranks.count,
+            config.batch_size // ranks.world_size,
             config.transform,
             config.seed,
             rank=ranks.rank,
-            world_size=ranks.count,
+            world_size=ranks.world_size,
             pin_memory=self.device.type == "cuda",
         )
         self.steps_per_epoch = math.ceil(len(self.loader) / config.optimizer.accumulate)
@@ -162,7 +162,7 @@ class _Run:
             first = progress.epoch * len(self.loader) + progress.step * accumulate
             entry, stopped = self._step(group, first)
             progress.step += 1
-            images += sum(batch.label.numel() for batch in group) * self.ranks.count
+            images += sum(batch.label.numel() for batch in group) * self.ranks.world_size
             speed = {
                 "images_per_second": images / (time.monotonic() - started),
                 "loader_wait": waited / (time.monotonic() - started),
@@ -171,7 +171,7 @@ class _Run:
             log({"step": done - 1, "epoch": progress.epoch} | entry, done)
             if self.report is not None:
                 self.report(done, total, _line(entry, self.gate, speed))
-            if stopped or (self.ranks.count == 1 and self.stop.is_set()):
+            if stopped or (self.ranks.world_size == 1 and self.stop.is_set()):
                 self._save("last")
                 raise Interrupted(
                     f"stopped at step {done} of {total}; {self._path('last')} has everything so far"
@@ -346,7 +346,7 @@ def _stop_signals(ranks: Ranks) -> Iterator[threading.Event]:
 
     def handle(*_: object) -> None:
         event.set()
-        if ranks.count == 1:
+        if ranks.world_size == 1:
             restore()
 
     for number in before:
