@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 
 from anrl import _anrl
-from anrl.ops.gates import GATE_FORMULAS
+from anrl.nn import GATES
 from anrl.ops.kernels import KERNEL_DTYPES
 
 
@@ -35,10 +35,9 @@ class BackendInfo(NamedTuple):
 def backend_info() -> BackendInfo:
     """Says which code serves what, so that nothing is slow without a word."""
     types = ", ".join(str(dtype).removeprefix("torch.") for dtype in KERNEL_DTYPES)
-    gates = ", ".join(gate for gate in GATE_FORMULAS if gate != "given")
     composed = "composed of two passes over x and (N, C) arithmetic in plain torch"
     paths = {
-        f"adaptive normalization on the CPU ({types}; gates {gates}, or a tensor)": (
+        f"adaptive normalization on the CPU ({types}; gates {', '.join(GATES)}, or a tensor)": (
             "one fused Rust kernel for each of forward, backward and double backward; contiguous and "
             "channels-last input is used as it is, any other is copied first"
         ),

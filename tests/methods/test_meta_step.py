@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from anrl.losses import DualCalibration
 from anrl.methods.meta_step import LossWeights, joint_step, meta_step
 from anrl.models import ANRLNet, ANRLOutput
-from anrl.nn import AdaptiveNorm2d, gate_parameters, recompute_norms
+from anrl.nn import GATES, AdaptiveNorm2d, gate_parameters, recompute_norms
 from support.networks import small
 
 WEIGHTS = LossWeights(1, 0.1, 0.01, 0.01)
@@ -27,7 +27,7 @@ def total(model, batches, **options):
     return meta_step(model, calibration, batches, **options)[0]
 
 
-@pytest.mark.parametrize("gate", ["1layer", "2layer", "static", "dual"])
+@pytest.mark.parametrize("gate", GATES)
 def test_gradient_is_that_of_the_loss(gate):
     model, batches = small(gate)
     total(model, batches).backward()

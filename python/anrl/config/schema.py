@@ -13,6 +13,7 @@ from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 from anrl.data import Domain, Transform
 from anrl.errors import ConfigError
 from anrl.methods.variants import VARIANTS
+from anrl.nn import GATES
 
 PROTOCOLS = Path(__file__).with_name("protocols")
 """The protocols that come with the package, one YAML file each."""
@@ -54,7 +55,8 @@ class ModelConfig:
 
     width: float = 1.0
     norm: Literal["adaptive", "batch", "instance"] = "adaptive"
-    gate: Literal["1layer", "2layer", "static", "dual"] = "1layer"
+    gate: str = "1layer"
+    """A key of ``anrl.nn.GATES``."""
 
 
 @dataclass
@@ -288,6 +290,8 @@ def _check(config: Config) -> None:
             f"meta.train_domains: {config.meta.train_domains} of {len(config.sources)} domains; at least one "
             "must be left for meta-test"
         )
+    if config.model.gate not in GATES:
+        raise ConfigError(f"model.gate: no gate {config.model.gate}; there are {', '.join(GATES)}")
     if config.selection == "target" and not config.targets:
         raise ConfigError("selection: 'target' needs the unseen domains under targets")
     if config.batch_size < 2 or config.batch_size % 2:

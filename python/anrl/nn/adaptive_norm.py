@@ -78,7 +78,7 @@ class AdaptiveNorm(nn.Module):
         gate = self.gate
         return F.adaptive_norm(
             x,
-            gate.form if isinstance(gate, Gate) else gate,
+            gate.formula.name if isinstance(gate, Gate) else gate,
             self.running_mean,
             self.running_var,
             self.weight,
@@ -97,14 +97,11 @@ class AdaptiveNorm(nn.Module):
     def _gate_weights(self, x: Tensor) -> Tensor:
         mean, _ = ops.instance_moments(x)
         with torch.autocast(x.device.type, enabled=False):
-            if not isinstance(self.gate, Gate):
-                return self.gate(mean)
-            arguments = (t.to(mean.dtype) for t in self.gate.arguments())
-            return ops.GATE_FORMULAS[self.gate.form](mean, *arguments)
+            return self.gate(mean)
 
     def extra_repr(self) -> str:
         """The arguments, as torch's own layers print them."""
-        gate = repr(self.gate.form) if isinstance(self.gate, Gate) else type(self.gate).__name__
+        gate = repr(self.gate.formula.name) if isinstance(self.gate, Gate) else type(self.gate).__name__
         return (
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
             f"track_running_stats={self.track_running_stats}, gate={gate}, activation={self.activation!r}"

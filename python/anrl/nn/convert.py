@@ -42,7 +42,7 @@ def convert_adaptive_norm(model: Model, gate: str = "1layer") -> Model | Adaptiv
 
     Args:
         model: The model, changed in place.
-        gate: "1layer", "2layer", "static" or "dual".
+        gate: A key of ``anrl.nn.GATES``.
 
     Returns:
         The model, or the new layer if the model is a batch normalization itself.

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from anrl.distributed import all_reduce, is_alone
 from anrl.ops import BatchMoments, adaptive_norm
+from anrl.ops.gates import GIVEN
 
 
 def shared_moments(
@@ -41,7 +42,7 @@ class SyncBatchNorm2d(nn.BatchNorm2d):
         # The weight of the batch branch is one everywhere.
         gate = one.expand(x.shape[:2])
         y, mean, variance = adaptive_norm(
-            x, (self.weight, self.bias, one, zero), (), "given", (gate,), self.eps, moments=shared
+            x, (self.weight, self.bias, one, zero), (), GIVEN, (gate,), self.eps, moments=shared
         )
         with torch.no_grad():
             assert self.num_batches_tracked is not None and self.running_var is not None

@@ -2,7 +2,7 @@
 
 from anrl.ops.adaptive_norm import BatchMoments, adaptive_norm, batch_moments
 from anrl.ops.center_distance import centre_distances, centre_distances_twin
-from anrl.ops.gates import GATE_FORMULAS
+from anrl.ops.gates import GateFormula
 from anrl.ops.kernels import twins_only
 from anrl.ops.recompute import recompute_norms
 from anrl.ops.scale_shift import (
@@ -13,8 +13,8 @@ from anrl.ops.scale_shift import (
 )
 
 __all__ = [
-    "GATE_FORMULAS",
     "BatchMoments",
+    "GateFormula",
     "adaptive_norm",
     "batch_moments",
     "centre_distances",

@@ -14,13 +14,13 @@ from torch import Tensor
 from torch.autograd import Function
 
 from anrl import _anrl
-from anrl.ops.gates import GATE_FORMULAS
+from anrl.ops.gates import GateFormula
 from anrl.ops.kernels import KERNEL_DTYPES, dense, is_channels_last, kernels_serve
 from anrl.ops.recompute import remember
 from anrl.ops.scale_shift import instance_moments, scale_shift
 
-Gate = str | Callable[..., Tensor]
-"""A name in ``GATE_FORMULAS``, or a function of the mean (N, C) and the gate's parameters."""
+Gate = GateFormula | Callable[..., Tensor]
+"""A formula that the kernels know, or any function of the mean (N, C) and the gate's parameters."""
 
 
 class BatchMoments(NamedTuple):
@@ -80,7 +80,7 @@ def adaptive_norm(
     """
     settings = Settings(gate, bool(running), eps, relu)
     tensors = (*affine, *running, *gate_parameters)
-    known = isinstance(gate, str) and x.dtype in KERNEL_DTYPES and moments is None
+    known = isinstance(gate, GateFormula) and x.dtype in KERNEL_DTYPES and moments is None
     if not known or not kernels_serve(x, *tensors):
         return _composed(x, settings, tensors, moments or batch_moments)
     x = dense(x, is_channels_last(x))
@@ -95,8 +95,8 @@ def adaptive_norm(
 
 @lru_cache
 def _kernel(settings: Settings) -> _anrl.AdaptiveNorm:
-    assert isinstance(settings.gate, str)
-    return _anrl.AdaptiveNorm(settings.gate, settings.running, settings.eps, settings.relu)
+    assert isinstance(settings.gate, GateFormula)
+    return _anrl.AdaptiveNorm(settings.gate.name, settings.running, settings.eps, settings.relu)
 
 
 def _composed(
@@ -112,7 +112,7 @@ def _composed(
         unbiased = batch_variance
     else:
         batch_mean, batch_variance, unbiased = moments(mean, variance, x.shape[2:].numel())
-    gate = GATE_FORMULAS[settings.gate] if isinstance(settings.gate, str) else settings.gate
+    gate = settings.gate.function if isinstance(settings.gate, GateFormula) else settings.gate
     # (N, C) arithmetic is too little and too delicate for a reduced type.
     with torch.autocast(mean.device.type, enabled=False):
         g = gate(mean, *rest)
