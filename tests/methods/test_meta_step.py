@@ -19,10 +19,11 @@ WEIGHTS = LossWeights(1, 0.1, 0.01, 0.01)
 
 
 def total(model, batches, **options):
-    # In evaluation mode: moving centres are constants to the gradient by definition, but not to differences.
-    calibration = DualCalibration(len(batches), model.num_features, init="ones").double().eval()
+    # In evaluation mode: moving centers are constants to the gradient by definition, but not to differences.
+    calibration = DualCalibration(len(batches), model.num_features, center_init="ones").double().eval()
     torch.manual_seed(1)
-    torch.nn.init.normal_(calibration.real), torch.nn.init.normal_(calibration.fake)
+    torch.nn.init.normal_(calibration.bona_fide_centers)
+    torch.nn.init.normal_(calibration.attack_centers)
     options = {"meta_train": [2, 0], "meta_test": [1], "inner_lr": 0.3, "weights": WEIGHTS} | options
     return meta_step(model, calibration, batches, **options)[0]
 
@@ -164,25 +165,25 @@ def test_every_domain_has_its_own_batch_statistics():
 def test_joint_statistics_are_those_of_all_domains(first_order):
     model, batches = small(domains=4)
     split = {"meta_train": [3, 1], "meta_test": [2], "inner_lr": 0.5, "first_order": first_order}
-    twin = copy.deepcopy(model)
+    copied = copy.deepcopy(model)
     loss, parts = meta_step(model, None, batches, statistics="joint", weights=WEIGHTS, **split)
     found = torch.autograd.grad(loss, list(model.parameters()))
 
     def losses(fast):
-        output = functional_call(twin, fast, (torch.cat([batches[k].image for k in (3, 1, 2)]),))
+        output = functional_call(copied, fast, (torch.cat([batches[k].image for k in (3, 1, 2)]),))
         each = [ANRLOutput(*(t[i : i + 4] for t in output)) for i in (0, 4, 8)]
         return [loss_of_output(out, batches[k]) for out, k in zip(each, (3, 1, 2), strict=True)]
 
     inner = sum(losses({})[:2])
-    gates = gate_parameters(twin)
+    gates = gate_parameters(copied)
     gradients = torch.autograd.grad(inner, list(gates.values()), create_graph=True)
     if first_order:
         gradients = [g.detach() for g in gradients]
     fast = {n: p - 0.5 * g for (n, p), g in zip(gates.items(), gradients, strict=True)}
     expected = inner + losses(fast)[2]
     torch.testing.assert_close(loss, expected)
-    torch.testing.assert_close(found, torch.autograd.grad(expected, list(twin.parameters())))
-    torch.testing.assert_close(dict(model.named_buffers()), dict(twin.named_buffers()))
+    torch.testing.assert_close(found, torch.autograd.grad(expected, list(copied.parameters())))
+    torch.testing.assert_close(dict(model.named_buffers()), dict(copied.named_buffers()))
     assert len(parts.train) == 2 and len(parts.test) == 1
 
 

@@ -9,7 +9,7 @@ from anrl.nn import GATES, AdaptiveNorm2d, AdaptiveNorm3d, gate_parameters
 
 
 @pytest.mark.parametrize("gate", GATES)
-def test_gates_are_found_in_the_order_of_the_models_parameters(gate):
+def test_gates_are_collected_in_the_order_of_the_models_parameters(gate):
     model = nn.Sequential(
         AdaptiveNorm3d(4, gate=gate), nn.Linear(2, 2), nn.ModuleDict({"a": AdaptiveNorm2d(3, gate=gate)})
     )

@@ -116,11 +116,12 @@ class AdaptiveNorm1d(AdaptiveNorm):
 
 
 class AdaptiveNorm2d(AdaptiveNorm):
-    """Chooses, per sample and channel, between batch and instance normalization (ANRL's AFNM).
+    """Adaptive feature normalization (ANRL's AFNM): a gate mixes batch and instance normalization.
 
-    Takes the place of ``nn.BatchNorm2d``: ``weight``, ``bias`` and the running statistics belong to the batch
-    branch under their usual names; ``instance_weight`` and ``instance_bias`` to the instance branch; ``gate``
-    maps the spatial mean (N, C) to the weight of the batch branch.
+    A drop-in replacement for ``nn.BatchNorm2d``: ``weight``, ``bias`` and the running statistics belong to
+    the batch branch under their usual names; ``instance_weight`` and ``instance_bias`` to the instance
+    branch; ``gate`` maps the spatial mean (N, C) to the weight of the batch branch, (N, C), one for each
+    sample and channel.
 
     With ``synchronized = True`` the batch is that of all processes of ``process_group`` (by default all), as
     :func:`anrl.nn.convert_sync_adaptive_norm` sets it. With ``record_gate = True`` every forward pass leaves

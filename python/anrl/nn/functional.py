@@ -27,7 +27,7 @@ def adaptive_norm(
     gate_parameters: Sequence[Tensor] = (),
     moments: Callable[[Tensor, Tensor, int], BatchMoments] | None = None,
 ) -> Tensor:
-    """Mixes batch and instance normalization: ``g * BN(x) + (1 - g) * IN(x)`` (ANRL, section 3.2).
+    """Mix batch and instance normalization: ``g * BN(x) + (1 - g) * IN(x)`` (ANRL, section 3.2).
 
     Both branches are affine in x, so one pass over x takes the statistics and one writes the result.
 
@@ -47,7 +47,7 @@ def adaptive_norm(
         eps: Added to variances.
         activation: None or "relu".
         gate_parameters: The tensors of a named gate, in the order of its equation.
-        moments: How the moments of planes make those of the batch; by default
+        moments: Function that joins the moments of planes to those of the batch; by default
             :func:`anrl.ops.batch_moments`.
 
     Returns:
@@ -85,7 +85,7 @@ def adaptive_norm(
     running: tuple[Tensor, ...] = ()
     if running_mean is not None and running_var is not None:
         running = (running_mean, running_var)
-    y, *found = _adaptive_norm(
+    y, *statistics = _adaptive_norm(
         x,
         affine,
         () if training else running,
@@ -97,6 +97,6 @@ def adaptive_norm(
     )
     if training:
         with torch.no_grad():
-            for statistic, value in zip(running, found, strict=False):
-                statistic.lerp_(value.to(statistic.dtype), momentum)
+            for average, value in zip(running, statistics, strict=False):
+                average.lerp_(value.to(average.dtype), momentum)
     return y

@@ -1,4 +1,4 @@
-"""What the gates of a network chose."""
+"""Mean weights of the gates over a data set."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -12,7 +12,7 @@ from anrl.nn.modes import evaluation_mode
 
 @torch.no_grad()
 def gate_statistics(model: nn.Module, loader: Iterable[Any]) -> dict[str, Tensor]:
-    """The mean weight of the batch branch, of every adaptive normalization layer and channel.
+    """Average the weight of the batch branch, of every adaptive normalization layer and channel.
 
     The model runs in evaluation mode and is left as it was.
 
