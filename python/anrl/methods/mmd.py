@@ -5,12 +5,11 @@ without its adversarial autoencoder.
 """
 
 from collections.abc import Sequence
-from itertools import combinations
 
-import torch
 from torch import Tensor
 
 from anrl.config import Config
+from anrl.losses import MMDLoss
 from anrl.methods.base import Method
 from anrl.methods.meta_step import DomainBatch, DomainLosses, LossWeights, forward_jointly, joint_loss
 from anrl.models import ANRLNet
@@ -34,7 +33,7 @@ class MMD(Method):
         bandwidths: Sequence[float] = (0.25, 0.5, 1.0, 2.0, 4.0),
     ) -> None:
         super().__init__()
-        self.model, self.weight, self.bandwidths = model, weight, tuple(bandwidths)
+        self.model, self.weight, self.discrepancy = model, weight, MMDLoss(bandwidths)
         self.weights = LossWeights(config.loss.classification, config.loss.depth, 0.0, 0.0)
 
     def forward(self, batches: Sequence[DomainBatch], number: int) -> tuple[Tensor, list[DomainLosses]]:
@@ -43,18 +42,4 @@ class MMD(Method):
         loss, parts = joint_loss(outputs, batches, None, self.weights)
         dtype = next(self.model.parameters()).dtype
         features = [output.features.mean((2, 3)).to(dtype) for output in outputs]
-        pairs = [squared_mmd(a, b, self.bandwidths) for a, b in combinations(features, 2)]
-        return loss + self.weight * torch.stack(pairs).mean(), parts
-
-
-def squared_mmd(a: Tensor, b: Tensor, bandwidths: Sequence[float]) -> Tensor:
-    """The squared maximum mean discrepancy of samples (N, D) and (M, D) under a mixture of Gaussian kernels.
-
-    The biased estimate, which is never negative.
-    """
-    joined = torch.cat([a, b])
-    squares = (joined[:, None] - joined[None]).square().sum(2)
-    scale = squares.detach().mean().clamp_min(torch.finfo(squares.dtype).tiny)
-    kernel = torch.stack([torch.exp(-squares / (factor * scale)) for factor in bandwidths]).mean(0)
-    n = len(a)
-    return kernel[:n, :n].mean() + kernel[n:, n:].mean() - 2 * kernel[:n, n:].mean()
+        return loss + self.weight * self.discrepancy(features), parts

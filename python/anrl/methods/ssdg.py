@@ -14,6 +14,7 @@ from torch.autograd import Function
 from torch.nn import functional as F
 
 from anrl.config import Config
+from anrl.losses import triplet_loss
 from anrl.methods.base import Method
 from anrl.methods.meta_step import DomainBatch, DomainLosses, LossWeights, forward_jointly, joint_loss
 from anrl.models import ANRLNet
@@ -65,24 +66,6 @@ class SSDG(Method):
         triplet = triplet_loss(features, label * (domain + 1), self.margin)
         loss = loss + self.triplet * triplet + self.adversarial * adversarial
         return loss, parts
-
-
-def triplet_loss(features: Tensor, classes: Tensor, margin: float) -> Tensor:
-    """The mean over all triplets that violate the margin: an anchor, one of its class, one of another.
-
-    Args:
-        features: (N, D).
-        classes: (N,).
-        margin: By how much the other class should be farther off than the own.
-    """
-    squares = (features[:, None] - features[None]).square().sum(2)
-    # The root has no derivative at 0, where nothing is to be gained either.
-    distances = torch.where(squares > 0, squares, 1.0).sqrt() * (squares > 0)
-    same = classes[:, None] == classes[None]
-    positive = same & ~torch.eye(len(features), dtype=torch.bool, device=features.device)
-    excess = distances[:, :, None] - distances[:, None, :] + margin
-    excess = F.relu(excess) * (positive[:, :, None] & ~same[:, None, :])
-    return excess.sum() / (excess > 0).sum().clamp_min(1)
 
 
 class _Reverse(Function):
