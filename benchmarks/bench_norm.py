@@ -106,10 +106,10 @@ def measure(shape: tuple[int, ...]) -> list[dict[str, object]]:
         calls["clone"] = x.detach().clone
         narrow, narrow_dy = x.detach().bfloat16().requires_grad_(), dy.bfloat16()
         calls["ours, bfloat16"] = make(ours, narrow, narrow_dy)
-        found = medians(calls)
-        row: dict[str, object] = {"shape": shape, "pass": name, "ms": 1e3 * found["ours"]}
-        row |= {k: found[k] / found["ours"] for k in calls if k not in ("ours", "ours, bfloat16")}
-        row["float32 / bfloat16"] = found["ours"] / found["ours, bfloat16"]
+        seconds = medians(calls)
+        row: dict[str, object] = {"shape": shape, "pass": name, "ms": 1e3 * seconds["ours"]}
+        row |= {k: seconds[k] / seconds["ours"] for k in calls if k not in ("ours", "ours, bfloat16")}
+        row["float32 / bfloat16"] = seconds["ours"] / seconds["ours, bfloat16"]
         size = x.numel() * x.element_size()
         row["saved, ours"] = saved_bytes(ours, x) / size
         row["saved, composition"] = saved_bytes(peers["composition"], x) / size

@@ -24,6 +24,7 @@ from anrl.experiments import LeaveOneDomainOut, titles
 from anrl.methods.meta_step import DomainBatch, meta_step
 from anrl.metrics import Scores, auc
 from anrl.models import ANRLNet
+from anrl.nn import gate_parameters
 
 VARIANTS = ("anrl", "joint-statistics", "no-meta", "adaptive", "in", "bn")
 
@@ -52,7 +53,7 @@ def inner_step(model: ANRLNet, sources: list[Domain], config: Config) -> float:
         DomainBatch(transform.normalize(batch.image[:, k]), batch.label[:, k], batch.depth[:, k])
         for k in range(len(sources))
     ]
-    gates = list(model.train().gate_parameters().values())
+    gates = list(gate_parameters(model.train()).values())
     meta_train = range(config.method.meta_train_domains)
     loss, _ = meta_step(model, None, domains, meta_train=meta_train, meta_test=(), inner_lr=0.0)
     step = torch.autograd.grad(loss, gates)

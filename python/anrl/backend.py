@@ -1,29 +1,29 @@
-"""Which code runs what."""
+"""Report of the code that serves each case: Rust kernels or plain torch."""
 
 from typing import NamedTuple
 
 import torch
 
 from anrl import _anrl
-from anrl.ops.gates import GATE_FORMULAS
-from anrl.ops.kernels import KERNEL_DTYPES
+from anrl.nn import GATES
+from anrl.ops.operators import KERNEL_DTYPES
 
 
 class BackendInfo(NamedTuple):
-    """What :func:`backend_info` returns; printed, a few lines of text."""
+    """Result of :func:`backend_info`; ``str`` makes a few lines of text of it."""
 
     vector_unit: str
-    """The vector unit that the Rust kernels use here: "avx512", "avx2" or "portable". The environment
-    variable ``ANRL_VECTOR_UNIT`` can name a narrower one than this CPU has."""
+    """Vector unit of the Rust kernels: "avx512", "avx2" or "portable". The environment variable
+    ``ANRL_VECTOR_UNIT`` can name a narrower one than this CPU has."""
     num_threads: int
-    """How many threads the kernels use: as many as torch, see ``torch.set_num_threads``."""
+    """Number of threads of the kernels: that of torch, see ``torch.set_num_threads``."""
     devices: tuple[str, ...]
-    """Kinds of devices that torch has here."""
+    """Kinds of devices that torch has on this machine."""
     paths: dict[str, str]
-    """What serves which case: one sentence each."""
+    """The code that serves each case, in a sentence."""
 
     def __str__(self) -> str:
-        """The same, to be read."""
+        """Text for a terminal."""
         lines = [
             f"Rust kernels: {self.vector_unit}, {self.num_threads} threads",
             f"devices: {', '.join(self.devices)}",
@@ -33,12 +33,11 @@ class BackendInfo(NamedTuple):
 
 
 def backend_info() -> BackendInfo:
-    """Says which code serves what, so that nothing is slow without a word."""
+    """Report the vector unit, threads, devices, and the code that serves each case."""
     types = ", ".join(str(dtype).removeprefix("torch.") for dtype in KERNEL_DTYPES)
-    gates = ", ".join(gate for gate in GATE_FORMULAS if gate != "given")
     composed = "composed of two passes over x and (N, C) arithmetic in plain torch"
     paths = {
-        f"adaptive normalization on the CPU ({types}; gates {gates}, or a tensor)": (
+        f"adaptive normalization on the CPU ({types}; gates {', '.join(GATES)}, or a tensor)": (
             "one fused Rust kernel for each of forward, backward and double backward; contiguous and "
             "channels-last input is used as it is, any other is copied first"
         ),

@@ -8,17 +8,17 @@ import torch
 
 from anrl.losses import DualCalibration
 from anrl.models import ANRLNet, ConvBlock, anrl_to_tface, tface_to_anrl
-from anrl.ops import twins_only
+from anrl.ops import references_only
 from support.close import GOLDEN, assert_close
 
 
-@pytest.fixture(params=["kernels", "twins"])
+@pytest.fixture(params=["kernels", "references"])
 def backend(request):
-    """Runs a test once with the Rust kernels and once with the pure-torch twins."""
+    """Runs a test once with the Rust kernels and once with the references in plain torch."""
     if request.param == "kernels":
         yield
     else:
-        with twins_only():
+        with references_only():
             yield
 
 
@@ -76,7 +76,7 @@ def test_conv_block_with_fast_weights(gate, backend):
 
 def test_dual_calibration():
     golden = dict(np.load(GOLDEN / "dual_calibration.npz"))
-    calibration = DualCalibration(3, 16, momentum=0.9, init="ones").double()
+    calibration = DualCalibration(3, 16, center_momentum=0.9, center_init="ones").double()
     labels = torch.tensor([0, 0, 0, 1, 1, 1])
     order = [key.split(".")[:2] for key in golden if key.endswith(".feat")]
     assert len(order) == 9
@@ -92,8 +92,8 @@ def test_dual_calibration():
                 gradient, np.broadcast_to(golden[f"{at}.grad_{name}"][..., None, None], gradient.shape)
             )
         if position % 3 == 2:
-            assert_close(calibration.real, golden[f"{step}.center_real"], 1e-9)
-            assert_close(calibration.fake, golden[f"{step}.center_fake"], 1e-9)
+            assert_close(calibration.bona_fide_centers, golden[f"{step}.center_real"], 1e-9)
+            assert_close(calibration.attack_centers, golden[f"{step}.center_fake"], 1e-9)
 
 
 def official_network():
@@ -148,7 +148,7 @@ def test_full_network_and_meta_step():
     assert_close(out.features.mean((2, 3)), golden["eval.feat"], 1e-9)
 
     model.train()
-    calibration = DualCalibration(3, 384, init="ones").double()
+    calibration = DualCalibration(3, 384, center_init="ones").double()
     labels = torch.tensor([0, 1])
     batches = [DomainBatch(images[0, :, k], labels, depth[0, :, k]) for k in range(3)]
     loss, parts = meta_step(
@@ -179,5 +179,5 @@ def test_full_network_and_meta_step():
     for name, value in anrl_to_tface(dict(model.named_buffers())).items():
         if not name.endswith("num_batches_tracked"):
             assert_close(value, golden[f"after.{name}"], 1e-6, name)
-    assert_close(calibration.real, golden["center_real"], 1e-6)
-    assert_close(calibration.fake, golden["center_fake"], 1e-6)
+    assert_close(calibration.bona_fide_centers, golden["center_real"], 1e-6)
+    assert_close(calibration.attack_centers, golden["center_fake"], 1e-6)

@@ -1,3 +1,5 @@
+"""Dual calibration: its losses by the formulas, its moving centers, its derivatives."""
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -10,37 +12,41 @@ from support.close import assert_close
 LABELS = torch.tensor([0, 1, 0, 1])
 
 
-def naive(real, fake, centres_real, centres_fake, domain):
+def naive(bona_fide, attack, bona_fide_centers, attack_centers, domain):
     """The formulas, one sample and one number at a time."""
 
-    def distance(samples, centre):
-        return sum((a - b) ** 2 for s in samples for a, b in zip(s, centre, strict=True)) / samples.numel()
+    def distance(samples, center):
+        return sum((a - b) ** 2 for s in samples for a, b in zip(s, center, strict=True)) / samples.numel()
 
-    own = distance(real, centres_real[domain])
-    others = [distance(real, c) for k, c in enumerate(centres_real) if k != domain]
-    return sum(others) / len(others) - own, own - distance(real, centres_fake[domain]) - distance(
-        fake, centres_real[domain]
-    )
+    own = distance(bona_fide, bona_fide_centers[domain])
+    others = [distance(bona_fide, c) for k, c in enumerate(bona_fide_centers) if k != domain]
+    inter_domain = sum(others) / len(others) - own
+    to_other_class = distance(bona_fide, attack_centers[domain]) + distance(attack, bona_fide_centers[domain])
+    return inter_domain, own - to_other_class
 
 
 @pytest.mark.parametrize("domains", [2, 4])
 def test_losses_follow_the_formulas(domains):
     torch.manual_seed(0)
-    calibration = DualCalibration(domains, 5, init="ones").double()
+    calibration = DualCalibration(domains, 5, center_init="ones").double()
     for domain in [1, 0, 1]:
         features = torch.randn(4, 5, dtype=torch.double)
         losses = calibration(features, LABELS, domain)
-        expected = naive(features[::2], features[1::2], calibration.real, calibration.fake, domain)
+        expected = naive(
+            features[::2], features[1::2], calibration.bona_fide_centers, calibration.attack_centers, domain
+        )
         torch.testing.assert_close(torch.stack(list(losses)), torch.stack(list(expected)))
 
 
-def test_centres_start_at_the_first_batch_and_move_by_momentum():
-    calibration = DualCalibration(2, 3, momentum=0.75)
+def test_centers_start_at_the_first_batch_and_move_by_momentum():
+    calibration = DualCalibration(2, 3, center_momentum=0.75)
     first, second = torch.randn(2, 4, 3)
     calibration(first, LABELS, 0)
-    torch.testing.assert_close(calibration.real[0], first[::2].mean(0))
+    torch.testing.assert_close(calibration.bona_fide_centers[0], first[::2].mean(0))
     calibration(second, LABELS, 0)
-    torch.testing.assert_close(calibration.fake[0], 0.75 * first[1::2].mean(0) + 0.25 * second[1::2].mean(0))
+    torch.testing.assert_close(
+        calibration.attack_centers[0], 0.75 * first[1::2].mean(0) + 0.25 * second[1::2].mean(0)
+    )
 
 
 def test_domains_not_seen_yet_do_not_count():
@@ -52,20 +58,20 @@ def test_domains_not_seen_yet_do_not_count():
 
 
 def test_evaluation_moves_nothing():
-    calibration = DualCalibration(2, 3, init="ones").eval()
+    calibration = DualCalibration(2, 3, center_init="ones").eval()
     calibration(torch.randn(4, 3), LABELS, 0)
-    assert (calibration.real == 1).all()
+    assert (calibration.bona_fide_centers == 1).all()
 
 
 def test_margin_bounds_the_losses_below():
-    calibration = DualCalibration(2, 3, init="ones", margin=0.5)
+    calibration = DualCalibration(2, 3, center_init="ones", margin=0.5)
     losses = calibration(torch.randn(4, 3) * 100, LABELS, 0)
     assert losses.inter_domain >= 0 and losses.inter_class >= 0
 
 
 @settings(deadline=None, max_examples=40)
 @given(st.tuples(st.integers(1, 70), st.integers(1, 8), st.integers(1, 400)), st.booleans())
-def test_distances_and_their_derivatives_agree_with_the_twin(shape, double):
+def test_distances_and_their_derivatives_agree_with_the_reference(shape, double):
     n, m, d = shape
     dtype = torch.float64 if double else torch.float32
     torch.manual_seed(0)
@@ -74,13 +80,13 @@ def test_distances_and_their_derivatives_agree_with_the_twin(shape, double):
     inputs = [t.requires_grad_() for t in inputs]
 
     def run(distances):
-        found = distances(*inputs)
-        first = torch.autograd.grad((found.sin() * w).sum(), inputs, create_graph=True)
+        result = distances(*inputs)
+        first = torch.autograd.grad((result.sin() * w).sum(), inputs, create_graph=True)
         second = torch.autograd.grad(sum(g.sin().sum() for g in first), inputs, create_graph=True)
         third = torch.autograd.grad(sum(g.square().sum() for g in second), inputs)
-        return [found, *first, *second, *(third if double else ())]
+        return [result, *first, *second, *(third if double else ())]
 
-    for a, b in zip(run(ops.centre_distances), run(ops.centre_distances_twin), strict=True):
+    for a, b in zip(run(ops.center_distances), run(ops.center_distances_reference), strict=True):
         assert_close(a.detach(), b.detach(), 1e-11 if double else 2e-5, absolute=1e-12 if double else 1e-6)
 
 
@@ -88,8 +94,8 @@ def test_distances_and_their_derivatives_agree_with_the_twin(shape, double):
 @pytest.mark.parametrize("domain", [0, 2])
 def test_losses_have_exact_second_derivatives(margin, domain):
     torch.manual_seed(3)
-    calibration = DualCalibration(3, 6, init="ones", margin=margin).double().eval()
-    calibration.real.normal_(), calibration.fake.normal_()
+    calibration = DualCalibration(3, 6, center_init="ones", margin=margin).double().eval()
+    calibration.bona_fide_centers.normal_(), calibration.attack_centers.normal_()
     features = torch.randn(4, 6, dtype=torch.double, requires_grad=True)
 
     def losses(features):
@@ -97,9 +103,9 @@ def test_losses_have_exact_second_derivatives(margin, domain):
 
     assert torch.autograd.gradcheck(losses, features)
     assert torch.autograd.gradgradcheck(losses, features)
-    found = losses(features)
-    with ops.twins_only():
-        for a, b in zip(found, losses(features), strict=True):
+    by_kernels = losses(features)
+    with ops.references_only():
+        for a, b in zip(by_kernels, losses(features), strict=True):
             assert_close(a.detach(), b.detach(), 1e-12)
 
 

@@ -12,27 +12,28 @@ from torch.nn import functional as F
 from anrl.losses import DualCalibration
 from anrl.methods.meta_step import LossWeights, joint_step, meta_step
 from anrl.models import ANRLNet, ModelOutput
-from anrl.nn import AdaptiveNorm2d, recompute_norms
+from anrl.nn import GATES, AdaptiveNorm2d, gate_parameters, recompute_norms
 from support.networks import small
 
 WEIGHTS = LossWeights(1, 0.1, 0.01, 0.01)
 
 
 def total(model, batches, **options):
-    # In evaluation mode: moving centres are constants to the gradient by definition, but not to differences.
-    calibration = DualCalibration(len(batches), model.num_features, init="ones").double().eval()
+    # In evaluation mode: moving centers are constants to the gradient by definition, but not to differences.
+    calibration = DualCalibration(len(batches), model.num_features, center_init="ones").double().eval()
     torch.manual_seed(1)
-    torch.nn.init.normal_(calibration.real), torch.nn.init.normal_(calibration.fake)
+    torch.nn.init.normal_(calibration.bona_fide_centers)
+    torch.nn.init.normal_(calibration.attack_centers)
     options = {"meta_train": [2, 0], "meta_test": [1], "inner_lr": 0.3, "weights": WEIGHTS} | options
     return meta_step(model, calibration, batches, **options)[0]
 
 
-@pytest.mark.parametrize("gate", ["1layer", "2layer", "static", "dual"])
+@pytest.mark.parametrize("gate", GATES)
 def test_gradient_is_that_of_the_loss(gate):
     model, batches = small(gate)
     total(model, batches).backward()
     names = ["extractor.stem.conv.weight", "extractor.stages.1.0.norm.weight", "classifier.fc.weight"]
-    names += [name for name in model.gate_parameters() if name.startswith("extractor.stages.0.1.")]
+    names += [name for name in gate_parameters(model) if name.startswith("extractor.stages.0.1.")]
     for name in names:
         parameter = model.get_parameter(name)
         direction = torch.randn_like(parameter)
@@ -76,7 +77,7 @@ def test_same_as_a_hand_written_maml(meta_train, meta_test):
 
     inner = sum(loss_of(model, {}, batches[k]) for k in meta_train)
     gates = {n: p for n, p in model.named_parameters() if ".gate." in n}
-    assert gates.keys() == model.gate_parameters().keys()
+    assert gates.keys() == gate_parameters(model).keys()
     gradients = torch.autograd.grad(inner, list(gates.values()), create_graph=True)
     fast = {n: p - 0.5 * g for (n, p), g in zip(gates.items(), gradients, strict=True)}
     expected_loss = inner + sum(loss_of(model, fast, batches[k]) for k in meta_test)
@@ -87,7 +88,7 @@ def test_same_as_a_hand_written_maml(meta_train, meta_test):
 
 def test_detached_base_cuts_the_gates_off_the_test_loss():
     model, batches = small()
-    gate = next(iter(model.gate_parameters().values()))
+    gate = next(iter(gate_parameters(model).values()))
     tiny = {"inner_lr": 1e-8, "weights": LossWeights(1, 0, 0, 0)}
     train_only = torch.autograd.grad(total(model, batches, meta_test=[], **tiny), gate)[0]
     exact = torch.autograd.grad(total(model, batches, **tiny), gate)[0] - train_only
@@ -115,7 +116,7 @@ def test_first_order_takes_the_inner_gradient_for_a_constant():
     loss, _ = meta_step(model, None, batches, first_order=True, **split)
     found = torch.autograd.grad(loss, list(model.parameters()))
     inner = sum(loss_of(model, {}, batches[k]) for k in (1, 3))
-    gates = model.gate_parameters()
+    gates = gate_parameters(model)
     gradients = torch.autograd.grad(inner, list(gates.values()), retain_graph=True)
     fast = {n: p - 0.5 * g for (n, p), g in zip(gates.items(), gradients, strict=True)}
     expected = inner + sum(loss_of(model, fast, batches[k]) for k in (0, 2))
@@ -164,25 +165,25 @@ def test_every_domain_has_its_own_batch_statistics():
 def test_joint_statistics_are_those_of_all_domains(first_order):
     model, batches = small(domains=4)
     split = {"meta_train": [3, 1], "meta_test": [2], "inner_lr": 0.5, "first_order": first_order}
-    twin = copy.deepcopy(model)
+    copied = copy.deepcopy(model)
     loss, parts = meta_step(model, None, batches, batch_statistics="joint", weights=WEIGHTS, **split)
     found = torch.autograd.grad(loss, list(model.parameters()))
 
     def losses(fast):
-        output = functional_call(twin, fast, (torch.cat([batches[k].image for k in (3, 1, 2)]),))
+        output = functional_call(copied, fast, (torch.cat([batches[k].image for k in (3, 1, 2)]),))
         each = [ModelOutput(*(t[i : i + 4] for t in output)) for i in (0, 4, 8)]
         return [loss_of_output(out, batches[k]) for out, k in zip(each, (3, 1, 2), strict=True)]
 
     inner = sum(losses({})[:2])
-    gates = twin.gate_parameters()
+    gates = gate_parameters(copied)
     gradients = torch.autograd.grad(inner, list(gates.values()), create_graph=True)
     if first_order:
         gradients = [g.detach() for g in gradients]
     fast = {n: p - 0.5 * g for (n, p), g in zip(gates.items(), gradients, strict=True)}
     expected = inner + losses(fast)[2]
     torch.testing.assert_close(loss, expected)
-    torch.testing.assert_close(found, torch.autograd.grad(expected, list(twin.parameters())))
-    torch.testing.assert_close(dict(model.named_buffers()), dict(twin.named_buffers()))
+    torch.testing.assert_close(found, torch.autograd.grad(expected, list(copied.parameters())))
+    torch.testing.assert_close(dict(model.named_buffers()), dict(copied.named_buffers()))
     assert len(parts.train) == 2 and len(parts.test) == 1
 
 
@@ -216,4 +217,4 @@ def test_output_shapes(norm, size):
     assert out.logits.shape == (2, 2)
     assert out.depth.shape == (2, 1, size[0] // 8, size[1] // 8)
     assert out.features.shape == (2, model.num_features, size[0] // 8, size[1] // 8)
-    assert bool(model.gate_parameters()) == (norm == "adaptive")
+    assert bool(gate_parameters(model)) == (norm == "adaptive")

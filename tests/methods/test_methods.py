@@ -11,9 +11,7 @@ from anrl.config import load_config
 from anrl.data import Domain
 from anrl.errors import ConfigError
 from anrl.evaluation.score import scores_of
-from anrl.methods.mmd import squared_mmd
 from anrl.methods.registry import METHODS, find_method
-from anrl.methods.ssdg import triplet_loss
 from anrl.metrics import auc
 from anrl.training import train
 from support.networks import small
@@ -70,49 +68,6 @@ def test_a_name_in_the_file_chooses_the_method_and_its_defaults(packs, tmp_path)
 def test_wrong_methods_are_named(packs, tmp_path, method, message):
     with pytest.raises(ConfigError, match=message):
         load_config(settings(packs, tmp_path / "run", method=method))
-
-
-def test_discrepancy_is_that_of_the_kernel():
-    torch.manual_seed(0)
-    a, b = torch.randn(5, 3).double(), torch.randn(4, 3).double() + 1
-    joined = torch.cat([a, b])
-    scale = torch.stack([(x - y).square().sum() for x in joined for y in joined]).mean()
-
-    def kernel(x, y):
-        return sum(torch.exp(-(x - y).square().sum() / (s * scale)) for s in (0.5, 2.0)) / 2
-
-    expected = (
-        sum(kernel(x, y) for x in a for y in a) / 25
-        + sum(kernel(x, y) for x in b for y in b) / 16
-        - 2 * sum(kernel(x, y) for x in a for y in b) / 20
-    )
-    torch.testing.assert_close(squared_mmd(a, b, (0.5, 2.0)), expected)
-    assert squared_mmd(a, a.clone(), (1.0,)).abs() < 1e-12
-    same = torch.zeros(3, 2).requires_grad_()
-    squared_mmd(same, torch.zeros(3, 2), (1.0,)).backward()
-    assert torch.isfinite(same.grad).all()
-
-
-def test_triplets_are_those_of_a_plain_loop():
-    torch.manual_seed(0)
-    features = torch.randn(8, 3).double().requires_grad_()
-    classes = torch.tensor([0, 0, 1, 1, 0, 2, 2, 1])
-    found = []
-    for a in range(8):
-        for p in range(8):
-            for n in range(8):
-                if a != p and classes[a] == classes[p] != classes[n]:
-                    near, far = ((features[a] - features[i]).norm() for i in (p, n))
-                    if near - far + 0.3 > 0:
-                        found.append(near - far + 0.3)
-    expected = torch.stack(found).mean()
-    loss = triplet_loss(features, classes, 0.3)
-    torch.testing.assert_close(loss, expected)
-    torch.testing.assert_close(*(torch.autograd.grad(v, features)[0] for v in (loss, expected)))
-    # Equal features have a gradient, too.
-    equal = torch.zeros(4, 3).requires_grad_()
-    triplet_loss(equal, torch.tensor([0, 0, 1, 1]), 0.3).backward()
-    assert torch.isfinite(equal.grad).all()
 
 
 def test_the_discriminator_learns_what_the_network_unlearns():

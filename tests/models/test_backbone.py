@@ -13,7 +13,7 @@ from torch import nn
 from anrl.errors import ConfigError, DataError
 from anrl.models import Backbone, BackboneOptions, build_model
 from anrl.models.backbone import Hardsigmoid
-from anrl.nn import AdaptiveNorm2d
+from anrl.nn import AdaptiveNorm2d, gate_parameters
 from support.step import backward, meta_backward
 
 WITH_BATCH_NORM = [
@@ -71,7 +71,7 @@ def test_a_model_without_batch_norm_needs_keep(channels):
             build("timm/convnext_atto", channels, norm=norm)
         assert error.value.key == "model.norm"
     model = build("timm/convnext_atto", channels, norm="keep")
-    assert not model.gate_parameters()
+    assert not gate_parameters(model)
     backward(model, torch.randn(4, channels, 64, 64))
 
 

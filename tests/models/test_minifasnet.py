@@ -9,7 +9,7 @@ from torch import nn
 
 from anrl.errors import ConfigError, DataError
 from anrl.models import MiniFASNet, MiniFASNetOptions, build_model
-from anrl.nn import AdaptiveNorm2d
+from anrl.nn import AdaptiveNorm2d, gate_parameters
 from support.step import backward, meta_backward
 
 SHAPES = json.loads(Path(__file__).with_name("minifasnet_shapes.json").read_text())
@@ -66,7 +66,7 @@ def test_adaptive_norm_replaces_the_maps_of_more_than_one_pixel(name):
     assert all(key.startswith("conv_6_") or ".se_module." in key for key in left)
     count = sum(isinstance(module, AdaptiveNorm2d) for module in model.modules())
     assert count == 2 + 3 * (3 + 12)
-    assert len(model.gate_parameters()) == 2 * count
+    assert len(gate_parameters(model)) == 2 * count
 
 
 @pytest.mark.parametrize("prefix", ["", "module."])

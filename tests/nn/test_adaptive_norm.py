@@ -1,4 +1,4 @@
-"""The layer: kernels against twins, derivatives, and torch's own layers at the gate's ends."""
+"""The layer: kernels against references, derivatives, and torch's own layers at the gate's ends."""
 
 import copy
 import pickle
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from anrl import ops
-from anrl.nn import GATES, AdaptiveNorm1d, AdaptiveNorm2d, AdaptiveNorm3d, gate_statistics
+from anrl.nn import GATES, AdaptiveNorm, AdaptiveNorm1d, AdaptiveNorm2d, AdaptiveNorm3d, gate_statistics
 from anrl.nn import functional as F
 from support.close import assert_close
 
@@ -28,7 +28,7 @@ def randomized(channels, **options):
 
 @settings(deadline=None, max_examples=50)
 @given(shapes, st.booleans(), st.sampled_from([torch.float32, torch.float64]), st.booleans())
-def test_kernels_agree_with_their_twins(shape, relu, dtype, channels_last):
+def test_kernels_agree_with_their_references(shape, relu, dtype, channels_last):
     torch.manual_seed(0)
     x = torch.randn(shape, dtype=dtype) * 3 + 1
     if channels_last:
@@ -50,11 +50,11 @@ def test_kernels_agree_with_their_twins(shape, relu, dtype, channels_last):
         )
         return [mean, variance, y, *first, *second]
 
-    found = run()
-    with ops.twins_only():
+    by_kernels = run()
+    with ops.references_only():
         expected = run()
     tolerance = 2e-5 if dtype == torch.float32 else 1e-11
-    for a, b in zip(found, expected, strict=True):
+    for a, b in zip(by_kernels, expected, strict=True):
         assert_close(a, b.detach(), tolerance, absolute=tolerance)
 
 
@@ -74,16 +74,16 @@ def two_derivatives(layer, x):
 @pytest.mark.parametrize("activation", [None, "relu"])
 @pytest.mark.parametrize("channels_last", [False, True])
 @pytest.mark.parametrize("affine", [True, False])
-def test_fused_layer_agrees_with_its_twin(gate, training, activation, channels_last, affine):
+def test_fused_layer_agrees_with_its_reference(gate, training, activation, channels_last, affine):
     torch.manual_seed(7)
     layer = randomized(7, gate=gate, activation=activation, affine=affine).train(training)
     x = torch.randn(3, 7, 5, 9, dtype=torch.double) * 3 + 2
     if channels_last:
         x = x.to(memory_format=torch.channels_last)
-    found = two_derivatives(layer, x)
-    with ops.twins_only():
+    by_kernels = two_derivatives(layer, x)
+    with ops.references_only():
         expected = two_derivatives(layer, x)
-    for a, b in zip(found, expected, strict=True):
+    for a, b in zip(by_kernels, expected, strict=True):
         assert_close(a, b, 1e-10, absolute=1e-12)
 
 
@@ -93,9 +93,9 @@ def test_fused_layer_of_many_channels_runs_on_threads(gate):
     layer = randomized(130, gate=gate)
     x = torch.randn(17, 130, 12, 12, dtype=torch.double)
     assert x.numel() > 1 << 18 and 17 * 130 * 130 > 1 << 18
-    found = two_derivatives(layer, x)
-    with ops.twins_only():
-        for a, b in zip(found, two_derivatives(layer, x), strict=True):
+    by_kernels = two_derivatives(layer, x)
+    with ops.references_only():
+        for a, b in zip(by_kernels, two_derivatives(layer, x), strict=True):
             assert_close(a, b, 1e-9, absolute=1e-11)
 
 
@@ -116,16 +116,28 @@ def test_other_ranks_are_the_same_planes(layer_type, shape, gate):
         layer(torch.randn(2, 4, 4, 4))
 
 
-def test_a_gate_of_ones_own():
+@pytest.mark.parametrize("replace", [False, True])
+def test_a_gate_of_ones_own(replace):
     torch.manual_seed(10)
     layer = randomized(4)
+    gate = nn.Sequential(nn.Linear(4, 4), nn.Sigmoid()).double()
     own = copy.deepcopy(layer)
-    own.gate = nn.Sequential(nn.Linear(4, 4), nn.Sigmoid()).double()
-    own.gate[0].load_state_dict(layer.gate.fc.state_dict())
+    if replace:
+        own.gate = gate
+    else:
+        own = AdaptiveNorm2d(4, gate=gate, dtype=torch.double)
+        own.load_state_dict(layer.state_dict(), strict=False)
+    gate[0].load_state_dict(layer.gate.fc.state_dict())
+    assert own.gate is gate and isinstance(own, AdaptiveNorm)
     x = torch.randn(3, 4, 5, 5, dtype=torch.double)
     for a, b in zip(two_derivatives(own, x), two_derivatives(layer, x), strict=True):
         assert_close(a, b, 1e-10)
     assert "gate=Sequential" in repr(own)
+
+
+def test_a_gate_of_ones_own_is_moved_with_the_layer():
+    layer = AdaptiveNorm2d(4, gate=nn.Linear(4, 4), dtype=torch.float64)
+    assert layer.gate.weight.dtype == torch.float64
 
 
 @pytest.mark.parametrize("gate", GATES)
@@ -133,11 +145,11 @@ def test_gate_statistics_are_the_means_of_what_gates_chose(gate):
     torch.manual_seed(11)
     model = nn.Sequential(AdaptiveNorm2d(3, gate=gate), nn.Sequential(AdaptiveNorm2d(3, gate=gate)))
     batches = [torch.randn(n, 3, 6, 6) for n in (4, 1)]
-    found = gate_statistics(model.train(), [(batch, "label") for batch in batches])
-    assert list(found) == ["0", "1.0"] and model.training and model[0].last_gate is None
+    means = gate_statistics(model.train(), [(batch, "label") for batch in batches])
+    assert list(means) == ["0", "1.0"] and model.training and model[0].last_gate is None
     x = torch.cat(batches)
-    assert_close(found["0"], model[0].gate(x.mean((2, 3))).mean(0).detach(), 1e-5)
-    assert_close(found["1.0"], model[1][0].gate(model.eval()[0](x).mean((2, 3))).mean(0).detach(), 1e-5)
+    assert_close(means["0"], model[0].gate(x.mean((2, 3))).mean(0).detach(), 1e-5)
+    assert_close(means["1.0"], model[1][0].gate(model.eval()[0](x).mean((2, 3))).mean(0).detach(), 1e-5)
     model[0].record_gate = True
     model(x)
     assert model[0].last_gate.shape == (5, 3)
@@ -179,9 +191,9 @@ def test_third_derivative_of_the_layer_is_exact(activation):
             value = sum(g.pow(2).sum() for g in gradients)
         return [g.detach() for g in gradients]
 
-    found = third()
-    with ops.twins_only():
-        for a, b in zip(found, third(), strict=True):
+    by_kernels = third()
+    with ops.references_only():
+        for a, b in zip(by_kernels, third(), strict=True):
             assert_close(a, b, 1e-9)
 
 
@@ -197,9 +209,9 @@ def test_third_derivative_is_exact():
             value = gradient.pow(2).sum()
         return gradient
 
-    found = third()
-    with ops.twins_only():
-        assert_close(found, third().detach(), 1e-10)
+    by_kernels = third()
+    with ops.references_only():
+        assert_close(by_kernels, third().detach(), 1e-10)
 
 
 @pytest.mark.parametrize("training", [True, False])

@@ -38,17 +38,17 @@ def rank(number, port, gate, batches, results):
     address = f"tcp://127.0.0.1:{port}"
     dist.init_process_group("gloo", init_method=address, rank=number, world_size=len(batches))
     model = convert_sync_adaptive_norm(make_model(gate))
-    found = step(model, batches[number])
-    results[number] = (found, model.state_dict())
+    derivatives = step(model, batches[number])
+    results[number] = (derivatives, model.state_dict())
     dist.destroy_process_group()
 
 
 def free_port():
     import socket
 
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
 
 
 @pytest.mark.parametrize("gate, sizes", [(gate, (3, 2)) for gate in GATES] + [("1layer", (4, 0))])
@@ -60,14 +60,14 @@ def test_two_ranks_equal_one_process(gate, sizes):
     with mp.Manager() as manager:
         results = manager.dict()
         mp.start_processes(rank, (free_port(), gate, x.split(sizes), results), nprocs=2, start_method="spawn")
-        found = [results[0], results[1]]
+        by_rank = [results[0], results[1]]
     count = 1 + len(list(model.parameters()))
     for i, want in enumerate(expected):
-        ranks = [result[i] for result, _ in found]
+        ranks = [result[i] for result, _ in by_rank]
         # Gradients of samples lie side by side, those of parameters add up.
         got = torch.cat(ranks) if i % count == 0 else sum(ranks)
         assert_close(got, want, 1e-9, absolute=1e-11)
-    for _, state in found:
+    for _, state in by_rank:
         for name, value in model.state_dict().items():
             assert_close(state[name].double(), value.double(), 1e-10, name)
 

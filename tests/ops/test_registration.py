@@ -47,7 +47,7 @@ def arguments(name, dtype=torch.float32, channels_last=False, shape=(2, 3, 5, 7)
     torch.manual_seed(1)
     tensors = [torch.randn(shape).to(dtype) for _ in range(large)]
     if channels_last:
-        tensors = [t.to(memory_format=torch.channels_last) for t in tensors]
+        tensors = [t.to(memory_format=CHANNELS_LAST[len(shape)]) for t in tensors]
     coefficients = torch.float64 if dtype == torch.float64 else torch.float32
     tensors += [torch.randn(shape[:2], dtype=coefficients) for _ in range(small)]
     return (*tensors, True) if small else tuple(tensors)
@@ -60,25 +60,26 @@ def test_opcheck(name, channels_last):
     torch.library.opcheck(operator, arguments(name, channels_last=channels_last))
 
 
-@pytest.mark.parametrize("shape", [(1, 1, 1), (2, 3, 1, 1), (3, 5, 67), (2, 4, 3, 5, 7), (2, 130, 40, 33)])
-@pytest.mark.parametrize("channels_last", [False, True])
+SHAPES = [(1, 1, 1), (2, 3, 1, 1), (3, 5, 67), (2, 4, 3, 5, 7), (2, 130, 40, 33)]
+CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
+LAYOUTS = [(shape, False) for shape in SHAPES]
+LAYOUTS += [(shape, True) for shape in SHAPES if len(shape) in CHANNELS_LAST]
+
+
+@pytest.mark.parametrize("shape, channels_last", LAYOUTS)
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 @pytest.mark.parametrize("name", OPERATORS)
-def test_kernels_follow_their_formulas(name, dtype, channels_last, shape):
-    if channels_last and len(shape) != 4:
-        return
+def test_kernels_follow_their_references(name, dtype, shape, channels_last):
     given = arguments(name, dtype, channels_last, shape)
-    found = getattr(torch.ops.anrl, name)(*given)
-    expected = getattr(anrl.ops.kernels, name)(*given)
+    results = [getattr(namespace, name)(*given) for namespace in (torch.ops.anrl, anrl.ops.operators)]
+    by_kernel, expected = ((r,) if isinstance(r, torch.Tensor) else r for r in results)
     precision = {torch.float16: 2e-3, torch.bfloat16: 1e-2, torch.float32: 1e-5, torch.float64: 1e-12}[dtype]
-    for a, b in zip(
-        *((found,) if isinstance(found, torch.Tensor) else found for found in (found, expected)), strict=True
-    ):
+    for a, b in zip(by_kernel, expected, strict=True):
         assert a.dtype == b.dtype
         # Statistics of the half types are float32, but torch's var_mean and our sums round differently.
         assert_close(a.double(), b.double(), precision if a.dtype == dtype else 1e-5, absolute=1e-6)
-        if channels_last and a.dim() == 4:
-            assert a.is_contiguous(memory_format=torch.channels_last)
+        if channels_last and a.shape == shape:
+            assert a.is_contiguous(memory_format=CHANNELS_LAST[len(shape)])
 
 
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # torch's own doing
@@ -92,8 +93,8 @@ def test_compile_in_one_graph(gate, training, affine, channels_last):
     torch._dynamo.reset()
     compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
     y = compiled(x)
-    found = torch.autograd.grad(y.sin().sum(), [x, *layer.parameters()])
-    for a, b in zip([y, *found, layer.running_mean, layer.running_var], expected, strict=True):
+    gradients = torch.autograd.grad(y.sin().sum(), [x, *layer.parameters()])
+    for a, b in zip([y, *gradients, layer.running_mean, layer.running_var], expected, strict=True):
         assert_close(a, b, 1e-5, absolute=1e-6)
 
 
@@ -114,15 +115,15 @@ def test_torch_func(gate, affine):
     def loss(parameters, x):
         return torch.func.functional_call(layer, parameters, (x,)).sin().sum()
 
-    found = torch.func.grad(loss, argnums=(0, 1))(parameters, x)
+    to_parameters, to_x = torch.func.grad(loss, argnums=(0, 1))(parameters, x)
     expected = torch.autograd.grad(loss(parameters, x.requires_grad_()), [*parameters.values(), x])
-    for a, b in zip([*found[0].values(), found[1]], expected, strict=True):
+    for a, b in zip([*to_parameters.values(), to_x], expected, strict=True):
         assert_close(a, b, 1e-9)
 
     x = x.detach()
     each = torch.func.vmap(torch.func.grad(loss, argnums=1), in_dims=(None, 0))(parameters, x[:, None])
     # In evaluation mode samples do not see each other.
-    assert_close(each[:, 0], found[1], 1e-9)
+    assert_close(each[:, 0], to_x, 1e-9)
     jacobian = torch.func.jacrev(lambda x: layer(x).flatten(1).sum(1))(x)
     assert_close(jacobian.sum(0), torch.func.grad(lambda x: layer(x).sum())(x), 1e-9)
 
@@ -140,11 +141,11 @@ def test_second_order_through_torch_func():
     def inner(x):
         return layer(x).pow(2).sin().sum()
 
-    found = torch.func.grad(lambda x: torch.func.grad(inner)(x).square().sum())(x)
+    second = torch.func.grad(lambda x: torch.func.grad(inner)(x).square().sum())(x)
     x.requires_grad_()
     (first,) = torch.autograd.grad(inner(x), x, create_graph=True)
     (expected,) = torch.autograd.grad(first.square().sum(), x)
-    assert_close(found, expected, 1e-9)
+    assert_close(second, expected, 1e-9)
 
 
 @pytest.mark.parametrize("channels_last", [False, True])
@@ -157,8 +158,8 @@ def test_autocast_and_reduced_types(channels_last):
     assert y.dtype == torch.bfloat16
     if channels_last:
         assert y.is_contiguous(memory_format=torch.channels_last)
-    found = torch.autograd.grad(y.float().sin().sum(), [x, *layer.parameters()])
-    for a, b in zip([y.detach().float(), *found], expected, strict=False):
+    gradients = torch.autograd.grad(y.float().sin().sum(), [x, *layer.parameters()])
+    for a, b in zip([y.detach().float(), *gradients], expected, strict=False):
         assert_close(a, b, 3e-2)
     half = AdaptiveNorm2d(6).to(torch.float16)
     assert half(torch.randn(2, 6, 4, 4, dtype=torch.float16)).dtype == torch.float16
@@ -190,12 +191,12 @@ print(anrl.backend_info().vector_unit, digest.hexdigest())
 
 
 def test_every_vector_unit_gives_the_same_bits():
-    found = {}
+    digests = {}
     for unit in ("portable", "avx2", "avx512"):
         environment = os.environ | {"ANRL_VECTOR_UNIT": unit}
         command = [sys.executable, "-c", VECTOR_UNITS]
         used, digest = subprocess.run(
             command, env=environment, check=True, capture_output=True, text=True
         ).stdout.split()
-        found[used] = digest
-    assert "portable" in found and len(set(found.values())) == 1
+        digests[used] = digest
+    assert "portable" in digests and len(set(digests.values())) == 1

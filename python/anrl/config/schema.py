@@ -41,7 +41,8 @@ class ModelConfig:
 
     width: float = 1.0
     norm: Literal["adaptive", "batch", "instance"] = "adaptive"
-    gate: Literal["1layer", "2layer", "static", "dual"] = "1layer"
+    gate: str = "1layer"
+    """A key of ``anrl.nn.GATES``."""
 
 
 @dataclass

@@ -38,7 +38,7 @@ def score_domain(
     Returns:
         The frames' scores, and the features averaged over their pixels: (N, D).
     """
-    own = domain.shard(ranks.rank, ranks.count)
+    own = domain.shard(ranks.rank, ranks.world_size)
     scores, features, done = [], [], 0
     with evaluation_mode(model), torch.inference_mode():
         for image in _inputs(own, transform, device, next(model.parameters()).dtype):

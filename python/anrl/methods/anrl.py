@@ -10,7 +10,7 @@ from anrl.errors import ConfigError
 from anrl.losses import DualCalibration
 from anrl.methods.base import Method, MethodOptions
 from anrl.methods.meta_step import DomainBatch, DomainLosses, LossWeights, joint_step
-from anrl.models import ANRLNet
+from anrl.models.base import Model
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class ANRL(Method):
 
     Options = ANRLOptions
 
-    def __init__(self, options: ANRLOptions, model: ANRLNet, num_domains: int, seed: int) -> None:
+    def __init__(self, options: ANRLOptions, model: Model, num_domains: int, seed: int) -> None:
         super().__init__(options, model, num_domains, seed)
         self.weights = LossWeights(
             options.classification_weight,

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from anrl.losses import DualCalibration
 from anrl.methods.meta_step import DomainBatch, DomainLosses, LossWeights, meta_step
-from anrl.models import ANRLNet
+from anrl.models.base import Model
 from anrl.nn import average_tensors
 
 
@@ -45,10 +45,10 @@ class Method(nn.Module, ABC):
 
     Options: ClassVar[type[MethodOptions]]
     """The dataclass of the method's options."""
-    model: ANRLNet
+    model: Model
     """The network that is evaluated and used later; everything else serves training only."""
 
-    def __init__(self, options: Any, model: ANRLNet, num_domains: int, seed: int) -> None:
+    def __init__(self, options: Any, model: Model, num_domains: int, seed: int) -> None:
         super().__init__()
         self.options, self.model, self.num_domains, self.seed = options, model, num_domains, seed
 

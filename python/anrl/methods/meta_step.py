@@ -9,7 +9,9 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from anrl.losses import DualCalibration
-from anrl.models import ANRLNet, ModelOutput
+from anrl.models import ModelOutput
+from anrl.models.base import Model
+from anrl.nn import gate_parameters
 
 
 class DomainBatch(NamedTuple):
@@ -51,7 +53,7 @@ class MetaStepLosses(NamedTuple):
 
 
 def meta_step(
-    model: ANRLNet,
+    model: Model,
     calibration: DualCalibration | None,
     batches: Sequence[DomainBatch],
     *,
@@ -124,7 +126,7 @@ def meta_step(
 
     fast: dict[str, Tensor] = {}
     gradients: Sequence[Tensor]
-    inner = dict(model.gate_parameters() if inner_parameters is None else inner_parameters)
+    inner = dict(gate_parameters(model) if inner_parameters is None else inner_parameters)
     if inner and meta_test and inner_lr != 0:
         if first_order:
             gradients, train_loss = _differentiated(train_loss, model, inner)
@@ -142,7 +144,7 @@ def meta_step(
 
 
 def _differentiated(
-    loss: Tensor, model: ANRLNet, inner: dict[str, nn.Parameter]
+    loss: Tensor, model: Model, inner: dict[str, nn.Parameter]
 ) -> tuple[list[Tensor], Tensor]:
     """The gradients of the adapted parameters, and the loss with a graph that only knows its gradient.
 
@@ -156,7 +158,7 @@ def _differentiated(
 
 
 def joint_step(
-    model: ANRLNet,
+    model: Model,
     calibration: DualCalibration | None,
     batches: Sequence[DomainBatch],
     weights: LossWeights | None = None,
@@ -176,7 +178,7 @@ def joint_step(
 
 
 def forward_jointly(
-    model: ANRLNet, batches: Sequence[DomainBatch], fast: Mapping[str, Tensor] | None = None
+    model: Model, batches: Sequence[DomainBatch], fast: Mapping[str, Tensor] | None = None
 ) -> list[ModelOutput]:
     """All domains in one forward pass, with common batch statistics; the output of each.
 

@@ -6,11 +6,10 @@ without its adversarial autoencoder.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
-import torch
 from torch import Tensor
 
+from anrl.losses import MMDLoss
 from anrl.methods.base import Method, MethodOptions
 from anrl.methods.meta_step import DomainBatch, DomainLosses, LossWeights, forward_jointly, joint_loss
 
@@ -39,18 +38,4 @@ class MMD(Method):
         loss, parts = joint_loss(outputs, batches, None, weights)
         dtype = next(self.model.parameters()).dtype
         features = [output.features.mean((2, 3)).to(dtype) for output in outputs]
-        pairs = [squared_mmd(a, b, options.bandwidths) for a, b in combinations(features, 2)]
-        return loss + options.weight * torch.stack(pairs).mean(), parts
-
-
-def squared_mmd(a: Tensor, b: Tensor, bandwidths: Sequence[float]) -> Tensor:
-    """The squared maximum mean discrepancy of samples (N, D) and (M, D) under a mixture of Gaussian kernels.
-
-    The biased estimate, which is never negative.
-    """
-    joined = torch.cat([a, b])
-    squares = (joined[:, None] - joined[None]).square().sum(2)
-    scale = squares.detach().mean().clamp_min(torch.finfo(squares.dtype).tiny)
-    kernel = torch.stack([torch.exp(-squares / (factor * scale)) for factor in bandwidths]).mean(0)
-    n = len(a)
-    return kernel[:n, :n].mean() + kernel[n:, n:].mean() - 2 * kernel[:n, n:].mean()
+        return loss + options.weight * MMDLoss(options.bandwidths)(features), parts

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.nn import functional as F
 
+from anrl.losses import triplet_loss
 from anrl.methods.base import Method, MethodOptions
 from anrl.methods.meta_step import DomainBatch, DomainLosses, LossWeights, forward_jointly, joint_loss
-from anrl.models import ANRLNet
+from anrl.models.base import Model
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class SSDG(Method):
 
     Options = SSDGOptions
 
-    def __init__(self, options: SSDGOptions, model: ANRLNet, num_domains: int, seed: int) -> None:
+    def __init__(self, options: SSDGOptions, model: Model, num_domains: int, seed: int) -> None:
         super().__init__(options, model, num_domains, seed)
         size = model.num_features
         self.discriminator = nn.Sequential(nn.Linear(size, size), nn.ReLU(), nn.Linear(size, num_domains))
@@ -61,24 +62,6 @@ class SSDG(Method):
         adversarial = F.cross_entropy(self.discriminator(reversed_), domain[label == 0])
         triplet = triplet_loss(features, label * (domain + 1), options.margin)
         return loss + options.triplet_weight * triplet + options.adversarial_weight * adversarial, parts
-
-
-def triplet_loss(features: Tensor, classes: Tensor, margin: float) -> Tensor:
-    """The mean over all triplets that violate the margin: an anchor, one of its class, one of another.
-
-    Args:
-        features: (N, D).
-        classes: (N,).
-        margin: By how much the other class should be farther off than the own.
-    """
-    squares = (features[:, None] - features[None]).square().sum(2)
-    # The root has no derivative at 0, where nothing is to be gained either.
-    distances = torch.where(squares > 0, squares, 1.0).sqrt() * (squares > 0)
-    same = classes[:, None] == classes[None]
-    positive = same & ~torch.eye(len(features), dtype=torch.bool, device=features.device)
-    excess = distances[:, :, None] - distances[:, None, :] + margin
-    excess = F.relu(excess) * (positive[:, :, None] & ~same[:, None, :])
-    return excess.sum() / (excess > 0).sum().clamp_min(1)
 
 
 class _Reverse(Function):

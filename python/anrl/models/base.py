@@ -5,7 +5,6 @@ from abc import ABC, abstractmethod
 from torch import Tensor, nn
 
 from anrl.models.output import ModelOutput
-from anrl.nn import AdaptiveNorm2d
 
 
 class Model(nn.Module, ABC):
@@ -28,12 +27,3 @@ class Model(nn.Module, ABC):
         """(N, C, H, W) → logits, depth, features."""
         features = self.extract(x)
         return ModelOutput(self.classify(features), self.depth_estimator(features), features)
-
-    def gate_parameters(self) -> dict[str, nn.Parameter]:
-        """The parameters of all gates, which the meta step adapts, under their names in this module."""
-        return {
-            f"{name}.gate.{inner}": parameter
-            for name, module in self.named_modules()
-            if isinstance(module, AdaptiveNorm2d)
-            for inner, parameter in module.gate.named_parameters()
-        }

@@ -12,11 +12,11 @@ from anrl.nn.gates import Gate, make_gate
 from anrl.nn.sync_batch_norm import shared_moments
 
 
-class _AdaptiveNorm(nn.Module):
-    """What the layers of every rank share."""
+class AdaptiveNorm(nn.Module):
+    """Base class of the adaptive normalization layers; see :class:`AdaptiveNorm2d`."""
 
-    ranks: ClassVar[tuple[int, ...]]
-    """Numbers of dimensions of an input."""
+    input_dim: ClassVar[int]
+    """Number of dimensions of an input."""
 
     def __init__(
         self,
@@ -25,7 +25,7 @@ class _AdaptiveNorm(nn.Module):
         momentum: float | None = 0.1,
         affine: bool = True,
         track_running_stats: bool = True,
-        gate: str = "1layer",
+        gate: str | nn.Module = "1layer",
         activation: str | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
@@ -59,13 +59,13 @@ class _AdaptiveNorm(nn.Module):
         self.register_buffer("running_var", torch.ones_like(zeros) if tracked else None)
         steps = torch.zeros((), dtype=torch.long, device=device)
         self.register_buffer("num_batches_tracked", steps if tracked else None)
-        self.gate: nn.Module = make_gate(gate, num_features).to(device=device, dtype=dtype)
+        module = gate if isinstance(gate, nn.Module) else make_gate(gate, num_features)
+        self.gate: nn.Module = module.to(device=device, dtype=dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, ...) → (N, C, ...)."""
-        if x.dim() not in self.ranks:
-            ranks = " or ".join(f"{rank}D" for rank in self.ranks)
-            raise ValueError(f"expected {ranks} input (got {x.dim()}D input)")
+        if x.dim() != self.input_dim:
+            raise ValueError(f"expected {self.input_dim}D input (got {x.dim()}D input)")
         if x.shape[1] != self.num_features:
             raise ValueError(f"expected {self.num_features} channels, got input of size {tuple(x.shape)}")
         momentum: float | Tensor = 0.0 if self.momentum is None else self.momentum
@@ -78,7 +78,7 @@ class _AdaptiveNorm(nn.Module):
         gate = self.gate
         return F.adaptive_norm(
             x,
-            gate.form if isinstance(gate, Gate) else gate,
+            gate.formula.name if isinstance(gate, Gate) else gate,
             self.running_mean,
             self.running_var,
             self.weight,
@@ -97,14 +97,11 @@ class _AdaptiveNorm(nn.Module):
     def _gate_weights(self, x: Tensor) -> Tensor:
         mean, _ = ops.instance_moments(x)
         with torch.autocast(x.device.type, enabled=False):
-            if not isinstance(self.gate, Gate):
-                return self.gate(mean)
-            arguments = (t.to(mean.dtype) for t in self.gate.arguments())
-            return ops.GATE_FORMULAS[self.gate.form](mean, *arguments)
+            return self.gate(mean)
 
     def extra_repr(self) -> str:
         """The arguments, as torch's own layers print them."""
-        gate = repr(self.gate.form) if isinstance(self.gate, Gate) else type(self.gate).__name__
+        gate = repr(self.gate.formula.name) if isinstance(self.gate, Gate) else type(self.gate).__name__
         return (
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={self.affine}, "
             f"track_running_stats={self.track_running_stats}, gate={gate}, activation={self.activation!r}"
@@ -112,19 +109,19 @@ class _AdaptiveNorm(nn.Module):
         )
 
 
-class AdaptiveNorm1d(_AdaptiveNorm):
+class AdaptiveNorm1d(AdaptiveNorm):
     """:class:`AdaptiveNorm2d` for inputs of size (N, C, L)."""
 
-    ranks = (3,)
+    input_dim = 3
 
 
-class AdaptiveNorm2d(_AdaptiveNorm):
-    """Chooses, per sample and channel, between batch and instance normalization (ANRL's AFNM).
+class AdaptiveNorm2d(AdaptiveNorm):
+    """Adaptive feature normalization (ANRL's AFNM): a gate mixes batch and instance normalization.
 
-    Takes the place of ``nn.BatchNorm2d``: ``weight``, ``bias`` and the running statistics belong to the batch
-    branch under their usual names; ``instance_weight`` and ``instance_bias`` to the instance branch; ``gate``
-    is a module that maps the spatial mean (N, C) to the weight of the batch branch, and may be replaced by
-    any other such module.
+    A drop-in replacement for ``nn.BatchNorm2d``: ``weight``, ``bias`` and the running statistics belong to
+    the batch branch under their usual names; ``instance_weight`` and ``instance_bias`` to the instance
+    branch; ``gate`` maps the spatial mean (N, C) to the weight of the batch branch, (N, C), one for each
+    sample and channel.
 
     With ``synchronized = True`` the batch is that of all processes of ``process_group`` (by default all), as
     :func:`anrl.nn.convert_sync_adaptive_norm` sets it. With ``record_gate = True`` every forward pass leaves
@@ -137,7 +134,8 @@ class AdaptiveNorm2d(_AdaptiveNorm):
         affine: Whether the branches have scales and shifts.
         track_running_stats: Whether to keep running statistics; without them the batch branch uses the
             statistics of the batch in evaluation too.
-        gate: "1layer", "2layer", "static" or "dual".
+        gate: A key of ``anrl.nn.GATES``, or a module that maps the spatial mean (N, C) to the weight of the
+            batch branch, (N, C), in [0, 1].
         activation: None, or "relu" to apply ReLU in the same pass over memory.
         device: Where to put parameters and buffers.
         dtype: Their type.
@@ -146,10 +144,10 @@ class AdaptiveNorm2d(_AdaptiveNorm):
         ValueError: ``gate`` or ``activation`` is unknown, or the input is not (N, num_features, H, W).
     """
 
-    ranks = (4,)
+    input_dim = 4
 
 
-class AdaptiveNorm3d(_AdaptiveNorm):
+class AdaptiveNorm3d(AdaptiveNorm):
     """:class:`AdaptiveNorm2d` for inputs of size (N, C, D, H, W)."""
 
-    ranks = (5,)
+    input_dim = 5

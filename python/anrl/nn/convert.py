@@ -1,4 +1,4 @@
-"""Adaptive normalization in models that were written without it."""
+"""Conversion of models with batch normalization to adaptive or synchronized normalization."""
 
 from collections.abc import Mapping
 from typing import TypeVar, cast
@@ -7,13 +7,13 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from anrl.nn.adaptive_norm import AdaptiveNorm2d, AdaptiveNorm3d, _AdaptiveNorm
+from anrl.nn.adaptive_norm import AdaptiveNorm, AdaptiveNorm2d, AdaptiveNorm3d
 from anrl.nn.sync_batch_norm import SyncBatchNorm2d
 
 Model = TypeVar("Model", bound=nn.Module)
 
 _BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
-_TWINS: dict[type[nn.Module], type[_AdaptiveNorm]] = {
+_COUNTERPARTS: dict[type[nn.Module], type[AdaptiveNorm]] = {
     nn.BatchNorm2d: AdaptiveNorm2d,
     nn.BatchNorm3d: AdaptiveNorm3d,
     nn.SyncBatchNorm: AdaptiveNorm2d,
@@ -32,8 +32,8 @@ class AdaptiveNormAct2d(AdaptiveNorm2d):
         return y
 
 
-def convert_adaptive_norm(model: Model, gate: str = "1layer") -> Model | _AdaptiveNorm:
-    """Replaces the batch normalization layers of a model by adaptive ones.
+def convert_adaptive_norm(model: Model, gate: str = "1layer") -> Model | AdaptiveNorm:
+    """Replace the batch normalization layers of a model by adaptive ones.
 
     ``BatchNorm2d``, ``BatchNorm3d``, ``SyncBatchNorm`` and timm's ``BatchNormAct2d`` are replaced; the new
     layers hold the old ones' parameters and running statistics, under the same names. The instance branch
@@ -42,7 +42,7 @@ def convert_adaptive_norm(model: Model, gate: str = "1layer") -> Model | _Adapti
 
     Args:
         model: The model, changed in place.
-        gate: "1layer", "2layer", "static" or "dual".
+        gate: A key of ``anrl.nn.GATES``.
 
     Returns:
         The model, or the new layer if the model is a batch normalization itself.
@@ -52,7 +52,7 @@ def convert_adaptive_norm(model: Model, gate: str = "1layer") -> Model | _Adapti
             or one whose number of channels is not known yet. Nothing is changed then.
         ValueError: ``gate`` is unknown.
     """
-    made: dict[nn.Module, _AdaptiveNorm] = {}
+    made: dict[nn.Module, AdaptiveNorm] = {}
     for name, module in model.named_modules():
         if isinstance(module, _BatchNorm) and not isinstance(module, nn.BatchNorm1d):
             made[module] = _adaptive(name, module, gate)
@@ -61,7 +61,7 @@ def convert_adaptive_norm(model: Model, gate: str = "1layer") -> Model | _Adapti
 
 
 def convert_sync_adaptive_norm(model: Model, process_group: dist.ProcessGroup | None = None) -> Model:
-    """Lets the normalization layers of a model share their batch statistics between processes.
+    """Share the batch statistics of a model's normalization layers between processes.
 
     In training, adaptive normalization (its batch branch) and ``BatchNorm2d``, which becomes
     :class:`anrl.nn.SyncBatchNorm2d`, then normalize by the samples of all processes, of which some may have
@@ -78,7 +78,7 @@ def convert_sync_adaptive_norm(model: Model, process_group: dist.ProcessGroup | 
     """
     made: dict[nn.Module, nn.Module] = {}
     for module in model.modules():
-        if isinstance(module, _AdaptiveNorm):
+        if isinstance(module, AdaptiveNorm):
             module.synchronized, module.process_group = True, process_group
         elif type(module) is nn.BatchNorm2d:
             made[module] = _synchronized(module, process_group)
@@ -102,17 +102,17 @@ def _replace(model: nn.Module, made: Mapping[nn.Module, nn.Module]) -> None:
             model.get_submodule(parent).register_module(name, made[module])
 
 
-def _adaptive(name: str, old: _BatchNorm, gate: str) -> _AdaptiveNorm:
+def _adaptive(name: str, old: _BatchNorm, gate: str) -> AdaptiveNorm:
     with_activation = type(old).__name__ == "BatchNormAct2d" and isinstance(old, nn.BatchNorm2d)
-    twin = AdaptiveNormAct2d if with_activation else _TWINS.get(type(old))
-    if twin is None:
+    layer = AdaptiveNormAct2d if with_activation else _COUNTERPARTS.get(type(old))
+    if layer is None:
         raise TypeError(
-            f"{name or 'the model'} is a {type(old).__module__}.{type(old).__qualname__}: what it does "
-            "beyond batch normalization (or, if lazy, how many channels it has) is not known here; replace "
-            "it by nn.BatchNorm2d, or by anrl.nn.AdaptiveNorm2d, first"
+            f"{name or 'the model'} is a {type(old).__module__}.{type(old).__qualname__}, which may do more "
+            "than batch normalization (or, if lazy, has no number of channels yet); replace it by "
+            "nn.BatchNorm2d, or by anrl.nn.AdaptiveNorm2d, first"
         )
     sample = next((t for t in (old.weight, old.running_mean) if t is not None), None)
-    new = twin(
+    new = layer(
         old.num_features,
         eps=old.eps,
         momentum=old.momentum,

@@ -5,8 +5,10 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from anrl.ops import GATE_FORMULAS, BatchMoments
+from anrl.nn.gates import gate_formula
+from anrl.ops import BatchMoments, GateFormula
 from anrl.ops import adaptive_norm as _adaptive_norm
+from anrl.ops.gates import GIVEN
 
 
 def adaptive_norm(
@@ -25,14 +27,14 @@ def adaptive_norm(
     gate_parameters: Sequence[Tensor] = (),
     moments: Callable[[Tensor, Tensor, int], BatchMoments] | None = None,
 ) -> Tensor:
-    """Mixes batch and instance normalization: ``g * BN(x) + (1 - g) * IN(x)`` (ANRL, section 3.2).
+    """Mix batch and instance normalization: ``g * BN(x) + (1 - g) * IN(x)`` (ANRL, section 3.2).
 
     Both branches are affine in x, so one pass over x takes the statistics and one writes the result.
 
     Args:
         x: (N, C, ...) with at least one spatial dimension.
-        gate: Weight g of the batch branch in [0, 1], broadcastable to (N, C); or the name of a form in
-            ``anrl.nn.GATES`` with its ``gate_parameters``; or a function from the spatial mean of x, (N, C).
+        gate: Weight g of the batch branch in [0, 1], broadcastable to (N, C); or a key of ``anrl.nn.GATES``,
+            with ``gate_parameters``; or a function of the spatial mean of x, (N, C).
         running_mean: (C,), updated in place if ``training``.
         running_var: (C,), updated in place with the unbiased estimate if ``training``.
         weight: Scale of the batch branch, (C,).
@@ -44,9 +46,8 @@ def adaptive_norm(
         momentum: Weight of the new statistics in the running ones.
         eps: Added to variances.
         activation: None or "relu".
-        gate_parameters: The tensors of a named gate, in the order of its formula in
-            ``anrl.ops.GATE_FORMULAS``.
-        moments: How the moments of planes make those of the batch; by default
+        gate_parameters: The tensors of a named gate, in the order of its equation.
+        moments: Function that joins the moments of planes to those of the batch; by default
             :func:`anrl.ops.batch_moments`.
 
     Returns:
@@ -65,8 +66,11 @@ def adaptive_norm(
     batch, channels = x.shape[:2]
     if training and x.shape[2:].numel() == 1:
         raise ValueError(f"Expected more than 1 spatial element when training, got input size {x.size()}")
-    if isinstance(gate, str) and gate not in GATE_FORMULAS:
-        raise ValueError(f"gate must be one of {', '.join(map(repr, GATE_FORMULAS))}, not {gate!r}")
+    formula: GateFormula | Callable[..., Tensor]
+    if isinstance(gate, Tensor):
+        formula, gate_parameters = GIVEN, (gate.expand(batch, channels),)
+    else:
+        formula = gate_formula(gate) if isinstance(gate, str) else gate
     named = {"weight": weight, "bias": bias, "instance_weight": instance_weight}
     named |= {"instance_bias": instance_bias, "running_mean": running_mean, "running_var": running_var}
     for name, tensor in named.items():
@@ -78,19 +82,14 @@ def adaptive_norm(
     affine: list[Tensor] = []
     for tensor, constant in ((weight, 1.0), (bias, 0.0), (instance_weight, 1.0), (instance_bias, 0.0)):
         affine.append(x.new_full((channels,), constant) if tensor is None else tensor)
-    form: str | Callable[..., Tensor]
-    if isinstance(gate, Tensor):
-        form, gate_parameters = "given", (gate.expand(batch, channels),)
-    else:
-        form = gate
     running: tuple[Tensor, ...] = ()
     if running_mean is not None and running_var is not None:
         running = (running_mean, running_var)
-    y, *found = _adaptive_norm(
+    y, *statistics = _adaptive_norm(
         x,
         affine,
         () if training else running,
-        form,
+        formula,
         gate_parameters,
         eps,
         activation == "relu",
@@ -98,6 +97,6 @@ def adaptive_norm(
     )
     if training:
         with torch.no_grad():
-            for statistic, value in zip(running, found, strict=False):
-                statistic.lerp_(value.to(statistic.dtype), momentum)
+            for average, value in zip(running, statistics, strict=False):
+                average.lerp_(value.to(average.dtype), momentum)
     return y

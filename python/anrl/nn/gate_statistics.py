@@ -1,4 +1,4 @@
-"""What the gates of a network chose."""
+"""Mean weights of the gates over a data set."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -6,13 +6,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from anrl.nn.adaptive_norm import _AdaptiveNorm
+from anrl.nn.adaptive_norm import AdaptiveNorm
 from anrl.nn.modes import evaluation_mode
 
 
 @torch.no_grad()
 def gate_statistics(model: nn.Module, loader: Iterable[Any]) -> dict[str, Tensor]:
-    """The mean weight of the batch branch, of every adaptive normalization layer and channel.
+    """Average the weight of the batch branch, of every adaptive normalization layer and channel.
 
     The model runs in evaluation mode and is left as it was.
 
@@ -27,7 +27,7 @@ def gate_statistics(model: nn.Module, loader: Iterable[Any]) -> dict[str, Tensor
     Raises:
         ValueError: there is no such layer, or no batch.
     """
-    layers = {name: m for name, m in model.named_modules() if isinstance(m, _AdaptiveNorm)}
+    layers = {name: m for name, m in model.named_modules() if isinstance(m, AdaptiveNorm)}
     if not layers:
         raise ValueError("the model has no adaptive normalization layer")
     device = next(model.parameters()).device
@@ -35,7 +35,7 @@ def gate_statistics(model: nn.Module, loader: Iterable[Any]) -> dict[str, Tensor
     sums: dict[str, Tensor] = {}
     counts = dict.fromkeys(layers, 0)
 
-    def add(name: str, layer: _AdaptiveNorm) -> None:
+    def add(name: str, layer: AdaptiveNorm) -> None:
         if layer.last_gate is not None:
             sums[name] = sums.get(name, 0) + layer.last_gate.double().sum(0).cpu()
             counts[name] += len(layer.last_gate)

@@ -1,34 +1,42 @@
 """Gates of adaptive normalization: from the spatial mean of x, (N, C), to the weight of the batch branch."""
 
 from collections.abc import Callable
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from anrl.ops import GATE_FORMULAS
+from anrl.ops import GateFormula
+from anrl.ops.gates import DUAL, ONE_LAYER, STATIC, TWO_LAYER
 
 
 class Gate(nn.Module):
-    """A gate: a formula known by name, and its parameters."""
+    """A gate that the kernels know: a formula and its parameters."""
 
-    form: str
-    """Its name in ``GATES``."""
+    formula: ClassVar[GateFormula]
 
     arguments: Callable[[], tuple[Tensor, ...]]
-    """() → the parameters, in the order of the formula in ``anrl.ops.GATE_FORMULAS``."""
+    """() → the parameters, in the order of the formula."""
 
     def forward(self, mean: Tensor) -> Tensor:
         """(N, C) → (N, C)."""
-        return GATE_FORMULAS[self.form](mean, *self.arguments())
+        return self.formula.function(mean, *(t.to(mean.dtype) for t in self.arguments()))
+
+    def extra_repr(self) -> str:
+        """The equation, as torch's own layers print their arguments."""
+        return self.formula.equation
 
 
 class OneLayerGate(Gate):
-    """``sigmoid(W z + b)``: the form of the official code's default."""
+    """One linear layer.
 
-    form = "1layer"
+    Args:
+        num_features: C, the number of channels.
+    """
+
+    formula = ONE_LAYER
 
     def __init__(self, num_features: int) -> None:
-        """Takes the number of channels C."""
         super().__init__()
         self.fc = nn.Linear(num_features, num_features)
 
@@ -38,12 +46,15 @@ class OneLayerGate(Gate):
 
 
 class TwoLayerGate(Gate):
-    """``sigmoid(W2 relu(W1 z + b1) + b2)`` with C // 16 + 1 hidden units."""
+    """Two linear layers with C // 16 + 1 hidden units.
 
-    form = "2layer"
+    Args:
+        num_features: C, the number of channels.
+    """
+
+    formula = TWO_LAYER
 
     def __init__(self, num_features: int) -> None:
-        """Takes the number of channels C."""
         super().__init__()
         hidden = num_features // 16 + 1
         self.fc1 = nn.Linear(num_features, hidden)
@@ -55,12 +66,15 @@ class TwoLayerGate(Gate):
 
 
 class StaticGate(Gate):
-    """One weight per channel, clamped to [0, 1], the same for every sample."""
+    """One weight per channel, 0.5 at first, the same for every sample.
 
-    form = "static"
+    Args:
+        num_features: C, the number of channels.
+    """
+
+    formula = STATIC
 
     def __init__(self, num_features: int) -> None:
-        """Takes the number of channels C."""
         super().__init__()
         self.weight = nn.Parameter(torch.full((num_features,), 0.5))
 
@@ -70,15 +84,15 @@ class StaticGate(Gate):
 
 
 class DualGate(Gate):
-    """The paper's own form: ``B / (B + I)``.
+    """The shares of two branches' weights, which have C // 16 + 1 hidden units in common.
 
-    ``B = sigmoid(W_B Z)`` and ``I = sigmoid(W_I Z)`` with ``Z = relu(W z)`` of C // 16 + 1 units.
+    Args:
+        num_features: C, the number of channels.
     """
 
-    form = "dual"
+    formula = DUAL
 
     def __init__(self, num_features: int) -> None:
-        """Takes the number of channels C."""
         super().__init__()
         hidden = num_features // 16 + 1
         self.fc = nn.Linear(num_features, hidden, bias=False)
@@ -91,16 +105,30 @@ class DualGate(Gate):
 
 
 GATES: dict[str, type[Gate]] = {
-    gate.form: gate for gate in (OneLayerGate, TwoLayerGate, StaticGate, DualGate)
+    gate.formula.name: gate for gate in (OneLayerGate, TwoLayerGate, StaticGate, DualGate)
 }
+"""The gates by name. A gate's class has its name, equation and source in ``formula``."""
+
+
+def gate_formula(gate: str) -> GateFormula:
+    """Look up the formula of a gate.
+
+    Raises:
+        ValueError: ``gate`` is no key of ``GATES``.
+    """
+    if gate not in GATES:
+        raise ValueError(f"gate must be one of {', '.join(map(repr, GATES))}, or a module, not {gate!r}")
+    return GATES[gate].formula
 
 
 def make_gate(gate: str, num_features: int) -> Gate:
-    """Builds the gate of that name for C channels.
+    """Build a gate by its name.
+
+    Args:
+        gate: A key of ``GATES``.
+        num_features: C, the number of channels.
 
     Raises:
-        ValueError: there is no gate of that name.
+        ValueError: ``gate`` is no key of ``GATES``.
     """
-    if gate not in GATES:
-        raise ValueError(f"gate must be one of {', '.join(map(repr, GATES))}, not {gate!r}")
-    return GATES[gate](num_features)
+    return GATES[gate_formula(gate).name](num_features)

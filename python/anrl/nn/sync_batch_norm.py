@@ -1,42 +1,28 @@
-"""What several processes share: statistics of a batch, gradients."""
+"""Batch statistics shared between processes, and batch normalization by them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.autograd import Function
 
+from anrl.distributed import all_reduce, is_alone
 from anrl.ops import BatchMoments, adaptive_norm
+from anrl.ops.gates import GIVEN
 
 
 def shared_moments(
     group: dist.ProcessGroup | None,
 ) -> Callable[[Tensor, Tensor, int], BatchMoments] | None:
-    """How the moments of planes make those of the batch of all processes of a group; None if there is one.
+    """Function that joins the moments of planes to those of the batch of all processes; None if alone.
 
     Processes may have different numbers of samples, none included. Differentiable to any order: the gradient
     is that of the sum of all processes' losses.
     """
-    if not dist.is_available() or not dist.is_initialized() or dist.get_world_size(group) == 1:
+    if is_alone(group):
         return None
     return partial(_shared_moments, group=group)
-
-
-def average_tensors(tensors: Sequence[Tensor], group: dist.ProcessGroup | None = None) -> list[Tensor]:
-    """The means of tensors over all processes, by one all-reduce; alone, the tensors themselves.
-
-    Differentiable to any order: the gradient is that of the sum of all processes' losses. Every process must
-    give tensors of the same sizes and one type.
-    """
-    if not dist.is_available() or not dist.is_initialized() or dist.get_world_size(group) == 1 or not tensors:
-        return list(tensors)
-    flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
-    mean = _AllReduce.apply(group, flat) / dist.get_world_size(group)  # type: ignore[no-untyped-call]  # torch's is untyped
-    parts = mean.split([tensor.numel() for tensor in tensors])
-    return [part.view(tensor.shape) for part, tensor in zip(parts, tensors, strict=True)]
 
 
 class SyncBatchNorm2d(nn.BatchNorm2d):
@@ -56,7 +42,7 @@ class SyncBatchNorm2d(nn.BatchNorm2d):
         # The weight of the batch branch is one everywhere.
         gate = one.expand(x.shape[:2])
         y, mean, variance = adaptive_norm(
-            x, (self.weight, self.bias, one, zero), (), "given", (gate,), self.eps, moments=shared
+            x, (self.weight, self.bias, one, zero), (), GIVEN, (gate,), self.eps, moments=shared
         )
         with torch.no_grad():
             assert self.num_batches_tracked is not None and self.running_var is not None
@@ -67,25 +53,10 @@ class SyncBatchNorm2d(nn.BatchNorm2d):
         return y
 
 
-class _AllReduce(Function):
-    """The sum over all processes; so is its gradient."""
-
-    @staticmethod
-    def forward(ctx: Any, group: dist.ProcessGroup | None, tensor: Tensor) -> Tensor:
-        ctx.group = group
-        tensor = tensor.clone(memory_format=torch.contiguous_format)
-        dist.all_reduce(tensor, group=group)
-        return tensor
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor]:
-        return None, _AllReduce.apply(ctx.group, gradient)  # type: ignore[no-untyped-call]  # torch's is untyped
-
-
 def _shared_moments(
     mean: Tensor, variance: Tensor, size: int, group: dist.ProcessGroup | None
 ) -> BatchMoments:
-    """Every process' own moments, gathered by one all-reduce and joined by the law of total variance."""
+    """Gather the moments of every process by one all-reduce and join them by the law of total variance."""
     samples = max(len(mean), 1)
     own_mean = mean.sum(0) / samples
     own_variance = (variance + (mean - own_mean).square()).sum(0) / samples
@@ -93,11 +64,11 @@ def _shared_moments(
     rank, world = dist.get_rank(group), dist.get_world_size(group)
     own = torch.cat([own_mean, own_variance, own_count])
     place = torch.arange(world, device=own.device) == rank
-    rows: Tensor = _AllReduce.apply(group, place[:, None] * own)  # type: ignore[no-untyped-call]  # as above
+    rows = all_reduce(place[:, None] * own, group)
     channels = mean.shape[1]
     means, variances, counts = rows[:, :channels], rows[:, channels:-1], rows[:, -1:]
     count = counts.sum()
-    share = counts / count
-    total_mean = (share * means).sum(0)
-    total = (share * (variances + (means - total_mean).square())).sum(0)
+    weight = counts / count
+    total_mean = (weight * means).sum(0)
+    total = (weight * (variances + (means - total_mean).square())).sum(0)
     return BatchMoments(total_mean, total, total * count / (count - 1).clamp(min=1))

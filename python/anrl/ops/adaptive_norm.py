@@ -14,13 +14,13 @@ from torch import Tensor
 from torch.autograd import Function
 
 from anrl import _anrl
-from anrl.ops.gates import GATE_FORMULAS
-from anrl.ops.kernels import KERNEL_DTYPES, dense, is_channels_last, kernels_serve
+from anrl.ops.gates import GateFormula
+from anrl.ops.operators import KERNEL_DTYPES, dense, is_channels_last, kernels_serve
 from anrl.ops.recompute import remember
 from anrl.ops.scale_shift import instance_moments, scale_shift
 
-Gate = str | Callable[..., Tensor]
-"""A name in ``GATE_FORMULAS``, or a function of the mean (N, C) and the gate's parameters."""
+Gate = GateFormula | Callable[..., Tensor]
+"""A formula that the kernels know, or any function of the mean (N, C) and the gate's parameters."""
 
 
 class BatchMoments(NamedTuple):
@@ -34,7 +34,7 @@ class BatchMoments(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """What does not change from call to call."""
+    """Options of a call; the key of the kernel's cache."""
 
     gate: Gate
     running: bool
@@ -43,7 +43,7 @@ class Settings(NamedTuple):
 
 
 def batch_moments(mean: Tensor, variance: Tensor, size: int) -> BatchMoments:
-    """From the moments of planes of ``size`` pixels, each (N, C), by the law of total variance.
+    """Join the moments of planes of ``size`` pixels, each (N, C), by the law of total variance.
 
     Unlike E[x²] - E[x]² it does not cancel at large means.
     """
@@ -63,24 +63,25 @@ def adaptive_norm(
     relu: bool = False,
     moments: Callable[[Tensor, Tensor, int], BatchMoments] | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """``g * BN(x) + (1 - g) * IN(x)``, then ReLU if asked, exact to any order of differentiation.
+    """Compute ``g * BN(x) + (1 - g) * IN(x)``, then ReLU if asked, exact to any order of differentiation.
 
     Args:
         x: (N, C, ...), not empty.
         affine: Weight and bias of the batch branch, then of the instance branch; each (C,).
         running: Mean and variance of the batch branch, each (C,); empty to use those of the batch.
-        gate: How g comes from the spatial mean of x.
+        gate: Formula of g from the spatial mean of x.
         gate_parameters: The gate's parameters, in the order of its formula.
         eps: Added to variances.
         relu: Whether to clamp below at zero.
-        moments: How the moments of planes make those of the batch, if not by :func:`batch_moments`.
+        moments: Function that joins the moments of planes to those of the batch; :func:`batch_moments` by
+            default.
 
     Returns:
         y, of x's shape, type and memory format; mean and unbiased variance of the batch, (C,), without graph.
     """
     settings = Settings(gate, bool(running), eps, relu)
     tensors = (*affine, *running, *gate_parameters)
-    known = isinstance(gate, str) and x.dtype in KERNEL_DTYPES and moments is None
+    known = isinstance(gate, GateFormula) and x.dtype in KERNEL_DTYPES and moments is None
     if not known or not kernels_serve(x, *tensors):
         return _composed(x, settings, tensors, moments or batch_moments)
     x = dense(x, is_channels_last(x))
@@ -95,8 +96,8 @@ def adaptive_norm(
 
 @lru_cache
 def _kernel(settings: Settings) -> _anrl.AdaptiveNorm:
-    assert isinstance(settings.gate, str)
-    return _anrl.AdaptiveNorm(settings.gate, settings.running, settings.eps, settings.relu)
+    assert isinstance(settings.gate, GateFormula)
+    return _anrl.AdaptiveNorm(settings.gate.name, settings.running, settings.eps, settings.relu)
 
 
 def _composed(
@@ -112,7 +113,7 @@ def _composed(
         unbiased = batch_variance
     else:
         batch_mean, batch_variance, unbiased = moments(mean, variance, x.shape[2:].numel())
-    gate = GATE_FORMULAS[settings.gate] if isinstance(settings.gate, str) else settings.gate
+    gate = settings.gate.function if isinstance(settings.gate, GateFormula) else settings.gate
     # (N, C) arithmetic is too little and too delicate for a reduced type.
     with torch.autocast(mean.device.type, enabled=False):
         g = gate(mean, *rest)
@@ -142,14 +143,14 @@ class _AdaptiveNorm(Function):
         if torch.is_grad_enabled():
             apply = _AdaptiveNormBackward.apply
             return None, *apply(ctx.settings, dy, x, mean, variance, *tensors)  # type: ignore[no-untyped-call]
-        found = _kernel(ctx.settings).backward(dy, x, mean, variance, tensors)
-        return None, found[0], *found[3]
+        dx, _dscale, _dshift, gradients = _kernel(ctx.settings).backward(dy, x, mean, variance, tensors)
+        return None, dx, *gradients
 
 
 class _AdaptiveNormBackward(Function):
     """(dy, x, mean, variance, *tensors) → gradients with respect to x and the tensors.
 
-    ``mean`` and ``variance`` are given to save a pass; as functions of x they are differentiated here.
+    ``mean`` and ``variance`` save a pass; their own dependence on x is differentiated here.
     """
 
     @staticmethod
@@ -165,7 +166,7 @@ class _AdaptiveNormBackward(Function):
     def backward(ctx: Any, ddx: Tensor, *ddtensors: Tensor) -> tuple[Tensor | None, ...]:
         dy, x, mean, variance, dscale, dshift, *tensors = ctx.saved_tensors
         if torch.is_grad_enabled():
-            # Somebody may differentiate a third time.
+            # The result may be differentiated a third time.
             to_dy, to_x, *to_tensors = _second_derivative(ctx.settings, dy, x, tensors, (ddx, *ddtensors))
         else:
             to_dy, to_x, to_tensors = _kernel(ctx.settings).double_backward(
@@ -177,13 +178,13 @@ class _AdaptiveNormBackward(Function):
 def _second_derivative(
     settings: Settings, dy: Tensor, x: Tensor, tensors: Sequence[Tensor], cotangents: Sequence[Tensor]
 ) -> Sequence[Tensor]:
-    """The derivative of ``_AdaptiveNormBackward`` as composed, with its graph."""
-    # Views: dy may itself depend on x, and that dependence is not ours to differentiate.
+    """Differentiate ``_AdaptiveNormBackward`` in plain torch, with a graph."""
+    # Views: dy may itself depend on x, and autograd differentiates that dependence elsewhere.
     inputs = [t.view_as(t) if t.requires_grad else t.detach().requires_grad_() for t in (dy, x, *tensors)]
     dy, x, *tensors = inputs
     with torch.enable_grad():
         y, _, _ = _composed(x, settings, tensors, batch_moments)
-        # What does not depend on x (through running statistics, say) counts as zero.
+        # A gradient that does not depend on x (because of running statistics, say) counts as zero.
         derive = {"create_graph": True, "materialize_grads": True}
         first = torch.autograd.grad(y, [x, *tensors], dy, **derive)
         used = [(f, c) for f, c in zip(first, cotangents, strict=True) if f.requires_grad]

@@ -1,4 +1,4 @@
-"""Distances between features and class centres, for the dual calibration losses.
+"""Distances between features and class centers, for the dual calibration losses.
 
 Two bilinear operations are each other's derivatives, so the kernels serve every order of differentiation.
 """
@@ -10,17 +10,17 @@ from torch import Tensor
 from torch.autograd import Function
 
 from anrl import _anrl
-from anrl.ops.kernels import kernels_serve
+from anrl.ops.operators import kernels_serve
 
 _DTYPES = (torch.float32, torch.float64)
 
 
-def centre_distances(features: Tensor, centres: Tensor) -> Tensor:
-    """Mean over dimensions of ``(features - centres)²``, for every sample and centre.
+def center_distances(features: Tensor, centers: Tensor) -> Tensor:
+    """Compute the mean over dimensions of ``(features - centers)²``, for every sample and center.
 
     Args:
         features: (N, D).
-        centres: (M, D), of the same type.
+        centers: (M, D), of the same type.
 
     Returns:
         (N, M).
@@ -28,21 +28,21 @@ def centre_distances(features: Tensor, centres: Tensor) -> Tensor:
     Raises:
         ValueError: the shapes do not fit.
     """
-    if features.dim() != 2 or centres.dim() != 2 or features.shape[1] != centres.shape[1]:
+    if features.dim() != 2 or centers.dim() != 2 or features.shape[1] != centers.shape[1]:
         raise ValueError(
-            f"expected features (N, D) and centres (M, D), got {tuple(features.shape)} and "
-            f"{tuple(centres.shape)}"
+            f"expected features (N, D) and centers (M, D), got {tuple(features.shape)} and "
+            f"{tuple(centers.shape)}"
         )
-    same = features.dtype == centres.dtype and features.dtype in _DTYPES
-    if not same or features.numel() == 0 or not kernels_serve(features, centres):
-        return centre_distances_twin(features, centres)
-    distances: Tensor = _Products.apply(features, centres, features, centres)  # type: ignore[no-untyped-call]
+    same = features.dtype == centers.dtype and features.dtype in _DTYPES
+    if not same or features.numel() == 0 or not kernels_serve(features, centers):
+        return center_distances_reference(features, centers)
+    distances: Tensor = _Products.apply(features, centers, features, centers)  # type: ignore[no-untyped-call]
     return distances
 
 
-def centre_distances_twin(features: Tensor, centres: Tensor) -> Tensor:
-    """The same as :func:`centre_distances` in plain torch."""
-    return (features[:, None] - centres).square().mean(2)
+def center_distances_reference(features: Tensor, centers: Tensor) -> Tensor:
+    """Reference of :func:`center_distances` in plain torch."""
+    return (features[:, None] - centers).square().mean(2)
 
 
 class _Products(Function):
@@ -56,12 +56,12 @@ class _Products(Function):
     @staticmethod
     def backward(ctx: Any, w: Tensor) -> tuple[Tensor, ...]:
         a, b, x, c = ctx.saved_tensors
-        to_a, to_b = _Spread.apply(w, x, c)  # type: ignore[no-untyped-call]  # torch's Function is untyped
-        to_x, to_c = _Spread.apply(w, a, b)  # type: ignore[no-untyped-call]  # as above
+        to_a, to_b = _ProductsGradient.apply(w, x, c)  # type: ignore[no-untyped-call]  # torch's Function is untyped
+        to_x, to_c = _ProductsGradient.apply(w, a, b)  # type: ignore[no-untyped-call]  # as above
         return to_a, to_b, to_x, to_c
 
 
-class _Spread(Function):
+class _ProductsGradient(Function):
     """(w, x, c) → Σ over m of w[n, m] * (x[n] - c[m]) / D and Σ over n of w[n, m] * (c[m] - x[n]) / D."""
 
     @staticmethod
@@ -73,5 +73,5 @@ class _Spread(Function):
     def backward(ctx: Any, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         w, x, c = ctx.saved_tensors
         to_w = _Products.apply(u, v, x, c)  # type: ignore[no-untyped-call]  # as above
-        to_x, to_c = _Spread.apply(w, u, v)  # type: ignore[no-untyped-call]  # as above
+        to_x, to_c = _ProductsGradient.apply(w, u, v)  # type: ignore[no-untyped-call]  # as above
         return to_w, to_x, to_c

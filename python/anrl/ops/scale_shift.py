@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from anrl.ops import kernels
+from anrl.ops import operators
 
 
 def instance_moments(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and biased variance of every instance and channel.
+    """Compute the mean and biased variance of every instance and channel.
 
     Args:
         x: (N, C, ...) with at least one spatial dimension.
@@ -21,19 +21,19 @@ def instance_moments(x: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         Mean and variance, each (N, C); float32 for the half types.
     """
-    if kernels.twins_wanted():
-        return instance_moments_twin(x)
+    if operators.references_wanted():
+        return instance_moments_reference(x)
     mean, variance = _InstanceMoments.apply(x)  # type: ignore[no-untyped-call]  # torch's Function is untyped
     return mean, variance
 
 
-def instance_moments_twin(x: Tensor) -> tuple[Tensor, Tensor]:
-    """The same as :func:`instance_moments` in plain torch."""
-    return kernels.instance_moments(x)
+def instance_moments_reference(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Reference of :func:`instance_moments` in plain torch."""
+    return operators.instance_moments(x)
 
 
 def scale_shift(x: Tensor, scale: Tensor, shift: Tensor, relu: bool = False) -> Tensor:
-    """``scale * x + shift`` per instance and channel, then ReLU if asked.
+    """Compute ``scale * x + shift`` per instance and channel, then ReLU if asked.
 
     Args:
         x: (N, C, ...).
@@ -44,19 +44,19 @@ def scale_shift(x: Tensor, scale: Tensor, shift: Tensor, relu: bool = False) -> 
     Returns:
         y, of x's shape, type and memory format.
     """
-    if kernels.twins_wanted():
-        return scale_shift_twin(x, scale, shift, relu)
+    if operators.references_wanted():
+        return scale_shift_reference(x, scale, shift, relu)
     y: Tensor = _ScaleShift.apply(x, scale, shift, relu)  # type: ignore[no-untyped-call]  # as above
     return y
 
 
-def scale_shift_twin(x: Tensor, scale: Tensor, shift: Tensor, relu: bool = False) -> Tensor:
-    """The same as :func:`scale_shift` in plain torch."""
-    return kernels.scale_shift(x, scale, shift, relu)
+def scale_shift_reference(x: Tensor, scale: Tensor, shift: Tensor, relu: bool = False) -> Tensor:
+    """Reference of :func:`scale_shift` in plain torch."""
+    return operators.scale_shift(x, scale, shift, relu)
 
 
 def _moments_gradient(dmean: Tensor, dvariance: Tensor, mean: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """The gradient of the moments with respect to x is ``slope * x + offset``."""
+    """Slope and offset such that the gradient of the moments with respect to x is ``slope * x + offset``."""
     slope = dvariance * (2.0 / size)
     return slope, dmean / size - slope * mean
 
@@ -122,9 +122,9 @@ class _ScaleShiftBackward(Function):
         dy, x, scale, shift = ctx.saved_tensors
         none = torch.zeros_like(scale)
         if torch.is_grad_enabled():
-            # Somebody may differentiate a third time.
-            dscale = kernels.scale_shift_double_sums(ddx, dy, x, scale, shift, ctx.relu)[0]
-            double_gradient = kernels.scale_shift_double_gradient
+            # The result may be differentiated a third time.
+            dscale = operators.scale_shift_double_sums(ddx, dy, x, scale, shift, ctx.relu)[0]
+            double_gradient = operators.scale_shift_double_gradient
         else:
             dscale = torch.ops.anrl.scale_shift_double_sums(ddx, dy, x, scale, shift, ctx.relu)[0]
             double_gradient = torch.ops.anrl.scale_shift_double_gradient

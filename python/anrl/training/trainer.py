@@ -63,7 +63,7 @@ def train(config: Config, progress: Progress | None = None) -> Path:
             trainer.setup()
             return trainer.fit()
         except RuntimeError as error:
-            if ranks.count == 1 or not is_lost(error):
+            if ranks.world_size == 1 or not is_lost(error):
                 raise
             raise ProcessLostError(
                 f"another process of the job ended ({' '.join(str(error).split())[:200]}); what it printed "
@@ -84,10 +84,10 @@ class Trainer:
     def __init__(
         self, config: Config, ranks: Ranks, stop: threading.Event, progress: Progress | None = None
     ) -> None:
-        if config.batch_size % (2 * ranks.count):
+        if config.batch_size % (2 * ranks.world_size):
             raise ConfigError(
-                f"{config.batch_size} cannot be divided among {ranks.count} processes, each with as many "
-                f"bona fide samples as attacks; take a multiple of {2 * ranks.count}",
+                f"{config.batch_size} cannot be divided among {ranks.world_size} processes, each with as many "
+                f"bona fide samples as attacks; take a multiple of {2 * ranks.world_size}",
                 key="batch_size",
             )
         self.config, self.ranks, self.stop, self.progress = config, ranks, stop, progress
@@ -106,11 +106,11 @@ class Trainer:
         self.state = self._initial_state()
         self.loader = DomainLoader(
             [split.train for split in self.splits],
-            config.batch_size // ranks.count,
+            config.batch_size // ranks.world_size,
             config.transform,
             config.seed,
             rank=ranks.rank,
-            world_size=ranks.count,
+            world_size=ranks.world_size,
             pin_memory=self.device.type == "cuda",
         )
         accumulation = config.optimizer.gradient_accumulation_steps
@@ -183,7 +183,7 @@ class Trainer:
             first = progress.epoch * len(self.loader) + progress.step * accumulation
             entry, stopped = self._step(group, first)
             progress.step += 1
-            images += sum(batch.label.numel() for batch in group) * self.ranks.count
+            images += sum(batch.label.numel() for batch in group) * self.ranks.world_size
             speed = {
                 "images_per_second": images / (time.monotonic() - started),
                 "loader_wait": waited / (time.monotonic() - started),
@@ -192,7 +192,7 @@ class Trainer:
             log({"step": done - 1, "epoch": progress.epoch} | entry, done)
             if self.progress is not None:
                 self.progress(done, total, _line(entry, self.mean_gate, speed))
-            if stopped or (self.ranks.count == 1 and self.stop.is_set()):
+            if stopped or (self.ranks.world_size == 1 and self.stop.is_set()):
                 self.save(self.run.last)
                 raise Interrupted(f"stopped at step {done} of {total}; {self.run.last} has everything so far")
             if progress.step % config.save_interval == 0:
@@ -361,7 +361,7 @@ def _stop_signals(ranks: Ranks) -> Iterator[threading.Event]:
 
     def handle(*_: object) -> None:
         event.set()
-        if ranks.count == 1:
+        if ranks.world_size == 1:
             restore()
 
     for number in before:

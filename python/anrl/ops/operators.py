@@ -1,10 +1,11 @@
-"""The raw operators ``torch.ops.anrl.*``: functional, without autograd, on every device.
+"""Custom operators ``torch.ops.anrl.*``: functional, without autograd, on every device.
 
 On the CPU the Rust kernels serve float16, bfloat16, float32 and float64, contiguous or channels-last. All
-else runs the formulas here, which are also what the kernels are tested against. Statistics and coefficients
-are (N, C), one value for each plane, in float32 for the half types and else in the type of x.
+else runs the references here in plain torch, which are also the oracle in tests of the kernels. Statistics
+and coefficients are (N, C), one value for each plane: float32 for the half types, else in the type of x.
 """
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -19,30 +20,33 @@ KERNEL_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _library: Any = torch.library.Library("anrl", "DEF")  # type: ignore[no-untyped-call]
 
 
-_twins_only = False
+class _State(threading.local):
+    references_only = False
+
+
+_state = _State()
 
 
 @contextmanager
-def twins_only() -> Iterator[None]:
-    """Runs the twins in plain torch instead of the kernels within the block."""
-    global _twins_only
-    before, _twins_only = _twins_only, True
+def references_only() -> Iterator[None]:
+    """Run the references in plain torch instead of the kernels within the block, in this thread."""
+    before, _state.references_only = _state.references_only, True
     try:
         yield
     finally:
-        _twins_only = before
+        _state.references_only = before
 
 
-def twins_wanted() -> bool:
-    """Whether this runs within :func:`twins_only`."""
-    return _twins_only
+def references_wanted() -> bool:
+    """Whether this thread is within :func:`references_only`."""
+    return _state.references_only
 
 
 def kernels_serve(*tensors: Tensor) -> bool:
-    """Whether a Rust kernel may be called directly: real tensors on the CPU, and nobody traces operators."""
+    """Whether a Rust kernel may be called directly: real tensors on the CPU, and no tracing of operators."""
     return (
         not torch.compiler.is_compiling()
-        and not _twins_only
+        and not _state.references_only
         and not torch._C._are_functorch_transforms_active()
         and not torch._C._len_torch_dispatch_stack()
         and not torch._C._get_tracing_state()
@@ -51,13 +55,13 @@ def kernels_serve(*tensors: Tensor) -> bool:
 
 
 def coefficient_dtype(dtype: torch.dtype) -> torch.dtype:
-    """The type of statistics and coefficients for elements of a type."""
+    """Type of statistics and coefficients for elements of a type."""
     return torch.float64 if dtype == torch.float64 else torch.float32
 
 
-def spread(per_plane: Tensor, x: Tensor) -> Tensor:
-    """(N, C) → (N, C, 1, ...), to broadcast against x."""
-    return per_plane.reshape(per_plane.shape + (1,) * (x.dim() - 2))
+def per_plane_view(values: Tensor, x: Tensor) -> Tensor:
+    """View (N, C) as (N, C, 1, ...), to broadcast against x."""
+    return values.reshape(values.shape + (1,) * (x.dim() - 2))
 
 
 def _wide(x: Tensor) -> Tensor:
@@ -71,7 +75,7 @@ def is_channels_last(x: Tensor) -> bool:
 
 
 def dense(tensor: Tensor, channels_last: bool) -> Tensor:
-    """The tensor without gaps, in one of the two layouts."""
+    """Copy a tensor to the layout, contiguous or channels-last, unless it has it."""
     if not channels_last:
         return tensor.contiguous()
     return tensor.contiguous(
@@ -80,47 +84,47 @@ def dense(tensor: Tensor, channels_last: bool) -> Tensor:
 
 
 def instance_moments(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and biased variance of every plane."""
+    """Compute the mean and biased variance of every plane."""
     variance, mean = torch.var_mean(_wide(x).flatten(2), dim=2, correction=0)
     return mean, variance
 
 
 def scale_shift(x: Tensor, scale: Tensor, shift: Tensor, relu: bool) -> Tensor:
-    """``scale * x + shift``, clamped below at zero if ``relu``."""
-    y = torch.addcmul(spread(shift, x), spread(scale, x), _wide(x))
+    """Compute ``scale * x + shift``, clamped below at zero if ``relu``."""
+    y = torch.addcmul(per_plane_view(shift, x), per_plane_view(scale, x), _wide(x))
     return (torch.relu(y) if relu else y).to(x.dtype)
 
 
-def _passed(dy: Tensor, x: Tensor, scale: Tensor, shift: Tensor, relu: bool) -> Tensor:
-    """Dy where the forward let x pass, else zero."""
+def _masked(dy: Tensor, x: Tensor, scale: Tensor, shift: Tensor, relu: bool) -> Tensor:
+    """Mask ``dy`` by the forward ReLU."""
     if not relu:
         return _wide(dy)
-    return _wide(dy).masked_fill(spread(scale, x) * _wide(x) + spread(shift, x) <= 0, 0)
+    return _wide(dy).masked_fill(per_plane_view(scale, x) * _wide(x) + per_plane_view(shift, x) <= 0, 0)
 
 
 def scale_shift_sums(
     dy: Tensor, x: Tensor, scale: Tensor, shift: Tensor, relu: bool
 ) -> tuple[Tensor, Tensor]:
-    """With g = dy where y > 0 (everywhere without ``relu``): Σ g and Σ g·x per plane."""
-    passed = _passed(dy, x, scale, shift, relu)
-    return passed.flatten(2).sum(2), (passed * _wide(x)).flatten(2).sum(2)
+    """Sum g and g·x over every plane; g is ``dy`` where y > 0 (everywhere without ``relu``)."""
+    masked = _masked(dy, x, scale, shift, relu)
+    return masked.flatten(2).sum(2), (masked * _wide(x)).flatten(2).sum(2)
 
 
 def scale_shift_gradient(
     dy: Tensor, x: Tensor, scale: Tensor, shift: Tensor, slope: Tensor, offset: Tensor, relu: bool
 ) -> Tensor:
-    """``scale * g + slope * x + offset``, with g as in :func:`scale_shift_sums`."""
-    passed = _passed(dy, x, scale, shift, relu)
-    dx = spread(scale, x) * passed + (spread(slope, x) * _wide(x) + spread(offset, x))
+    """Compute ``scale * g + slope * x + offset``, with g as in :func:`scale_shift_sums`."""
+    masked = _masked(dy, x, scale, shift, relu)
+    dx = per_plane_view(scale, x) * masked + (per_plane_view(slope, x) * _wide(x) + per_plane_view(offset, x))
     return dx.to(x.dtype)
 
 
 def scale_shift_double_sums(
     ddx: Tensor, dy: Tensor, x: Tensor, scale: Tensor, shift: Tensor, relu: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Σ ddx·g, Σ ddx·x and Σ ddx per plane, with g as in :func:`scale_shift_sums`."""
+    """Sum ddx·g, ddx·x and ddx over every plane, with g as in :func:`scale_shift_sums`."""
     u = _wide(ddx)
-    terms = (u * _passed(dy, x, scale, shift, relu), u * _wide(x), u)
+    terms = (u * _masked(dy, x, scale, shift, relu), u * _wide(x), u)
     a, b, c = (term.flatten(2).sum(2) for term in terms)
     return a, b, c
 
@@ -138,26 +142,26 @@ def scale_shift_double_gradient(
     offset: Tensor,
     relu: bool,
 ) -> tuple[Tensor, Tensor]:
-    """What :func:`scale_shift_gradient` and :func:`scale_shift_sums` give back to dy and to x for ddx."""
+    """Pull ddx back to dy and x through :func:`scale_shift_gradient` and :func:`scale_shift_sums`."""
     u, wide_x = _wide(ddx), _wide(x)
-    through = spread(scale, x) * u + (spread(sum_x, x) * wide_x + spread(sum_1, x))
-    to_dy = _passed(through, x, scale, shift, relu)
-    to_x = (spread(slope, x) * u + spread(sum_x, x) * _passed(dy, x, scale, shift, relu)) + (
-        spread(curve, x) * wide_x + spread(offset, x)
+    unmasked = per_plane_view(scale, x) * u + (per_plane_view(sum_x, x) * wide_x + per_plane_view(sum_1, x))
+    to_dy = _masked(unmasked, x, scale, shift, relu)
+    to_x = (per_plane_view(slope, x) * u + per_plane_view(sum_x, x) * _masked(dy, x, scale, shift, relu)) + (
+        per_plane_view(curve, x) * wide_x + per_plane_view(offset, x)
     )
     return to_dy.to(x.dtype), to_x.to(x.dtype)
 
 
-def _kernel(large: int, formula: Callable[..., Any], kernel: Callable[..., Any]) -> Callable[..., Any]:
-    """Runs the Rust kernel where it serves, else the formula. ``large``: leading arguments shaped like x."""
+def _cpu(num_maps: int, reference: Callable[..., Any], kernel: Callable[..., Any]) -> Callable[..., Any]:
+    """Call the Rust kernel where it serves, else its reference; ``num_maps`` arguments have x's shape."""
 
     def call(*arguments: Any) -> Any:
-        x = arguments[large - 1]
+        x = arguments[num_maps - 1]
         if x.dtype not in KERNEL_DTYPES or x.numel() == 0:
-            return formula(*arguments)
+            return reference(*arguments)
         channels_last = is_channels_last(x)
-        tensors = [dense(t, channels_last) for t in arguments[:large]]
-        rest = [t.contiguous() if isinstance(t, Tensor) else t for t in arguments[large:]]
+        tensors = [dense(t, channels_last) for t in arguments[:num_maps]]
+        rest = [t.contiguous() if isinstance(t, Tensor) else t for t in arguments[num_maps:]]
         return kernel(*tensors, *rest)
 
     return call
@@ -165,15 +169,15 @@ def _kernel(large: int, formula: Callable[..., Any], kernel: Callable[..., Any])
 
 def _define(
     schema: str,
-    large: int,
-    formula: Callable[..., Any],
+    num_maps: int,
+    reference: Callable[..., Any],
     kernel: Callable[..., Any],
     fake: Callable[..., Any],
 ) -> None:
     name = schema.split("(")[0]
     _library.define(schema, tags=(torch.Tag.pt2_compliant_tag,))
-    _library.impl(name, _kernel(large, formula, kernel), "CPU")
-    _library.impl(name, formula, "CompositeExplicitAutograd")
+    _library.impl(name, _cpu(num_maps, reference, kernel), "CPU")
+    _library.impl(name, reference, "CompositeExplicitAutograd")
     torch.library.register_fake(f"anrl::{name}", fake, lib=_library)
 
     def batched(info: Any, dims: tuple[int | None, ...], *arguments: Any) -> tuple[Any, Any]:
@@ -195,12 +199,12 @@ def _define(
 
 
 def _planes(x: Tensor) -> Tensor:
-    """An empty (N, C) array for x."""
+    """Allocate an (N, C) array for x."""
     return x.new_empty(x.shape[:2], dtype=coefficient_dtype(x.dtype))
 
 
 def _like(x: Tensor) -> Tensor:
-    """What the kernels allocate for x: its own layout, made dense."""
+    """Allocate a result as the kernels do: x's shape and type, in its dense layout."""
     return torch.empty_like(dense(x, is_channels_last(x)))
 
 
