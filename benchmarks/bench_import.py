@@ -1,4 +1,4 @@
-"""Process times of imports and help texts as ratios to ``import torch``: ``python benchmarks/bench_import.py``.
+"""Process times of imports and help texts, beside ``import torch``: ``python benchmarks/bench_import.py``.
 
 Each command runs in its own process, in turns, and medians are compared. Goals: help at most 0.25, ``import
 anrl`` at most 1.25. Option: ``--rounds N``.

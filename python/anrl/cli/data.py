@@ -144,13 +144,12 @@ def inspect(
     preview: Annotated[Path | None, typer.Option(help="PNG to write, with samples of every kind.")] = None,
 ) -> None:
     """Describe a pack: samples, subjects, videos and attacks, sizes."""
-    from anrl.data.pack import INDEX_KEY
-    from anrl.data.verify import pack_entries
+    from anrl.data.verify import has_index, pack_entries
 
     entries = pack_entries(path)
     table = Table(title=str(path), title_justify="left", show_header=False)
     table.add_row("entries", f"{len(entries)}, {sum(size for size in entries.values()) / 1e6:.1f} MB")
-    if INDEX_KEY not in entries and not lists:
+    if not lists and not has_index(path):
         table.add_row("index", "none: give the list files that belong to it with --list")
         for key, size in list(entries.items())[:5]:
             table.add_row("", f"{key} ({size} bytes)")

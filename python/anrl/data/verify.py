@@ -59,12 +59,21 @@ def verify(
 
 
 def pack_entries(path: str | Path) -> dict[str, int]:
-    """List the keys of a pack and the sizes of their values in bytes.
+    """List the keys of a pack, without that of its index, and the sizes of their values in bytes.
 
     Raises:
         DataError: there is no pack, or its structure is damaged.
     """
     return dict(_anrl.Pack(str(path)).keys())
+
+
+def has_index(path: str | Path) -> bool:
+    """Whether a pack has an index; those of the official layout have none.
+
+    Raises:
+        DataError: there is no pack, or its structure is damaged.
+    """
+    return _anrl.Pack(str(path)).get(INDEX_KEY) is not None
 
 
 def _check(store: _anrl.Pack, records: Records, contents: Contents | None, row: int) -> Iterator[str]:

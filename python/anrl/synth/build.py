@@ -28,6 +28,7 @@ _ATTACKER = Camera(_SCENE, 0.3, 0.01, (1.0, 1.0, 1.0), 0.42, 0.2, 0.03, 95)
 """The attacker's own camera, which takes the picture that is printed or replayed."""
 
 LIST_NAME = "list.txt"
+"""Name of the list file in each domain's folder."""
 _COLUMNS = "# path label depth subject video attack"
 
 

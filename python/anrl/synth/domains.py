@@ -112,3 +112,4 @@ DOMAINS = (
         attack_color=1.25,
     ),
 )
+"""The four domains, in the order of :data:`anrl.synth.DOMAIN_NAMES`."""
