@@ -1,4 +1,4 @@
-"""The simulated benchmark: reproducible, subjects apart, not to be solved by brightness and colour."""
+"""The simulated benchmark: reproducible, subjects apart, not solvable by brightness and color."""
 
 import numpy as np
 import pytest
@@ -7,10 +7,15 @@ from anrl.data import Domain, pack, read_list
 from anrl.errors import DataError
 from anrl.methods.classical import ColorTexture, LowLevelStatistics
 from anrl.metrics import auc
-from anrl.synth import DOMAINS, demo_faces, read_faces, synthesize
+from anrl.synth import DOMAIN_NAMES, DOMAINS, demo_faces, read_faces, synthesize
+from anrl.synth.shape import face_depth
 from support.images import encode, photograph
 
 NAMES = [d.name for d in DOMAINS]
+
+
+def test_names_are_those_of_the_settings():
+    assert NAMES == list(DOMAIN_NAMES)
 
 
 def contents(folder):
@@ -51,8 +56,8 @@ def test_low_level_statistics_do_not_transfer(domains):
 
 
 def test_local_textures_transfer_in_part(domains):
-    found = unseen_aucs(ColorTexture, domains)
-    assert 0.65 < np.mean(found) < 0.95
+    aucs = unseen_aucs(ColorTexture, domains)
+    assert 0.65 < np.mean(aucs) < 0.95
 
 
 def test_same_seed_same_files(tmp_path):
@@ -89,8 +94,6 @@ def test_bad_input_is_named_and_leaves_nothing(tmp_path):
 
 
 def test_depth_is_smooth_and_in_range():
-    from anrl.synth.shape import face_depth
-
     depth = face_depth(64, 56)
     assert depth.min() == 0 and depth.max() == 1
     assert np.unravel_index(depth.argmax(), depth.shape)[1] in (27, 28)

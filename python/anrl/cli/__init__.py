@@ -2,11 +2,13 @@
 
 Exit codes: 0 done, 1 damage found (``verify``) or another process of the job lost (``train``), 2 a user error
 (the message names the culprit and the remedy), 130 stopped by Ctrl-C.
+
+Help must appear at once: commands import torch, and what needs it, inside their functions, and names in help
+texts come from :mod:`anrl.cli.names`.
 """
 
 import sys
 
-import torch  # noqa: F401  # the extension needs its libraries
 import typer
 
 from anrl import __version__
@@ -41,7 +43,7 @@ def _version(version: bool = typer.Option(False, "--version", help="Print the ve
 
 
 def main() -> None:
-    """The entry point."""
+    """Run the command line; exit with its code."""
     try:
         app()
     except (DataError, ConfigError, FloatingPointError) as error:
@@ -51,7 +53,7 @@ def main() -> None:
         errors.print(f"anrl: {error}", markup=False, style="red", soft_wrap=True)
         sys.exit(1)
     except Interrupted as stop:
-        errors.print(f"anrl: {stop}; the same command goes on from there", markup=False, soft_wrap=True)
+        errors.print(f"anrl: {stop}; the same command resumes from there", markup=False, soft_wrap=True)
         sys.exit(130)
     except KeyboardInterrupt:
         errors.print("anrl: stopped")

@@ -1,4 +1,4 @@
-"""What the commands share: where they print, and progress bars."""
+"""Consoles and progress bars of the commands."""
 
 import os
 import time
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-# Of several processes that torchrun started only the first one talks, but any may fail.
+# Of the processes that torchrun starts only the first prints; each may report an error.
 _IS_FIRST = os.environ.get("RANK", "0") == "0"
 console = Console(highlight=False, quiet=not _IS_FIRST)
 errors = Console(stderr=True, highlight=False)
@@ -19,7 +19,7 @@ _SECONDS_BETWEEN_LINES = 30
 
 @contextmanager
 def progress_bar(title: str) -> Iterator[Report]:
-    """A progress bar on standard error; yields a function of (done, total, message)."""
+    """Show a progress bar on standard error; yields a function of (done, total, message)."""
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -31,15 +31,14 @@ def progress_bar(title: str) -> Iterator[Report]:
     )
     with bar:
         task = bar.add_task(title, total=None, message="")
-
-        said = time.monotonic()
+        last_line = time.monotonic()
 
         def report(done: int, total: int, message: str = "") -> None:
-            nonlocal said
+            nonlocal last_line
             bar.update(task, completed=done, total=total, message=message)
             # A bar that is written to a file shows only when it is done.
-            if _IS_FIRST and not errors.is_terminal and time.monotonic() - said > _SECONDS_BETWEEN_LINES:
-                said = time.monotonic()
+            if _IS_FIRST and not errors.is_terminal and time.monotonic() - last_line > _SECONDS_BETWEEN_LINES:
+                last_line = time.monotonic()
                 errors.print(f"{title}: {done} of {total}  {message}", markup=False)
 
         yield report

@@ -1,21 +1,19 @@
 """``anrl synth``, ``anrl pack``, ``anrl verify`` and ``anrl inspect``."""
 
+from __future__ import annotations
+
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 from rich.table import Table
 
-from anrl import _anrl
 from anrl.cli.console import console, progress_bar
-from anrl.data import Domain, read_samples
-from anrl.data import pack as write_pack
-from anrl.data import verify as find_damage
-from anrl.data.pack import INDEX_KEY, Codec
-from anrl.plots import plot_samples
-from anrl.synth import demo_faces, read_faces, synthesize
-from anrl.synth.build import LIST_NAME
+
+if TYPE_CHECKING:
+    from anrl.data import Domain
+    from anrl.data.pack import Codec
 
 Columns = Annotated[
     str | None,
@@ -33,7 +31,9 @@ Lists = Annotated[
 
 
 def open_domain(path: Path, lists: list[Path] | None, columns: str | None, depth_rule: str | None) -> Domain:
-    """Opens a domain with the options as the commands get them."""
+    """Open a domain with a command's options."""
+    from anrl.data import Domain
+
     return Domain.open(path, lists or (), columns=_split(columns), depth_rule=depth_rule)
 
 
@@ -51,9 +51,11 @@ def synth(
     frames: Annotated[int, typer.Option(min=1, help="Frames of a clip.")] = 4,
 ) -> None:
     """Build a benchmark of simulated captures: four domains, real faces, simulated prints and replays."""
-    found = read_faces(faces) if faces is not None else demo_faces()
-    with progress_bar("simulating captures") as report:
-        names = synthesize(out, found, seed=seed, clips=clips, frames=frames, progress=report)
+    from anrl.synth import LIST_NAME, demo_faces, read_faces, synthesize
+
+    photographs = read_faces(faces) if faces is not None else demo_faces()
+    with progress_bar("simulating captures") as progress:
+        names = synthesize(out, photographs, seed=seed, clips=clips, frames=frames, progress=progress)
     console.print(f"{out}: {', '.join(names)}")
     console.print(f"next: anrl pack {out / names[0]}.lmdb {out / names[0] / LIST_NAME}")
 
@@ -75,22 +77,28 @@ def pack(
     columns: Columns = None,
     depth_rule: DepthRule = None,
     resize: Annotated[
-        int | None, typer.Option(help="Store images of so many pixels a side; saves time in every epoch.")
+        int | None, typer.Option(help="Side of the stored images in pixels; saves time in every epoch.")
     ] = None,
     depth_size: Annotated[
         int | None, typer.Option(help="Store depth maps of this side; by default an eighth of --resize.")
     ] = None,
-    codec: Annotated[
-        str | None, typer.Option(help="Store images anew as jpeg, png or raw (no decoding in training).")
+    image_format: Annotated[
+        str | None,
+        typer.Option("--format", help="Store images anew as jpeg, png or raw (no decoding in training)."),
     ] = None,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Threads; by default one for every core.")] = None,
+    num_threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads that read and decode; by default one for every core.")
+    ] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace an existing pack.")] = False,
 ) -> None:
     """Pack image files into one LMDB file, with an index of labels, subjects, videos and attacks."""
+    from anrl.data import pack as write_pack
+    from anrl.data import read_samples
+
     records = [r for s in sources for r in read_samples(s, columns=_split(columns), depth_rule=depth_rule)]
     first = sources[0] if sources[0].is_dir() else sources[0].parent
     try:
-        with progress_bar("packing") as report:
+        with progress_bar("packing") as progress:
             write_pack(
                 out,
                 records,
@@ -98,10 +106,10 @@ def pack(
                 name=name,
                 image_size=resize,
                 depth_size=depth_size,
-                codec=cast(Codec | None, codec),
-                jobs=jobs,
+                codec=cast("Codec | None", image_format),
+                jobs=num_threads,
                 overwrite=overwrite,
-                progress=report,
+                progress=progress,
             )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
@@ -114,10 +122,12 @@ def verify(
     columns: Columns = None,
     depth_rule: DepthRule = None,
 ) -> None:
-    """Read all of a pack: its structure, checksums, and every image to its last byte."""
-    with progress_bar("verifying") as report:
-        problems = find_damage(
-            path, lists or (), columns=_split(columns), depth_rule=depth_rule, progress=report
+    """Verify a pack: read its structure, checksums, and every image to its last byte."""
+    from anrl.data import verify as verify_pack
+
+    with progress_bar("verifying") as progress:
+        problems = verify_pack(
+            path, lists or (), columns=_split(columns), depth_rule=depth_rule, progress=progress
         )
     for problem in problems:
         console.print(f"[red]{problem}[/red]")
@@ -134,22 +144,22 @@ def inspect(
     preview: Annotated[Path | None, typer.Option(help="PNG to write, with samples of every kind.")] = None,
 ) -> None:
     """Describe a pack: samples, subjects, videos and attacks, sizes."""
-    store = _anrl.Pack(str(path))
-    entries = store.keys()
+    from anrl.data.verify import has_index, pack_entries
+
+    entries = pack_entries(path)
     table = Table(title=str(path), title_justify="left", show_header=False)
-    table.add_row("entries", f"{len(entries)}, {sum(size for _, size in entries) / 1e6:.1f} MB")
-    if store.get(INDEX_KEY) is None and not lists:
+    table.add_row("entries", f"{len(entries)}, {sum(size for size in entries.values()) / 1e6:.1f} MB")
+    if not lists and not has_index(path):
         table.add_row("index", "none: give the list files that belong to it with --list")
-        for key, size in entries[:5]:
+        for key, size in list(entries.items())[:5]:
             table.add_row("", f"{key} ({size} bytes)")
         console.print(table)
         return
     domain = open_domain(path, lists, columns, depth_rule)
     records = domain.records
     kinds = Counter("bona fide" if r.label == 0 else f"attack {r.attack}".strip() for r in records)
-    sizes = Counter(
-        _anrl.decode_image(store.get(r.path) or b"").shape[:2] for r in records[:: max(1, len(records) // 50)]
-    )
+    step = max(1, len(records) // 50)
+    sizes = Counter(domain.read(i).image.shape[:2] for i in range(0, len(records), step))
     table.add_row("domain", domain.name)
     table.add_row("samples", str(len(records)))
     for kind in sorted(kinds):
@@ -158,9 +168,11 @@ def inspect(
     table.add_row("videos", str(len({r.video for r in records})))
     table.add_row("depth maps", str(sum(r.depth is not None for r in records)))
     table.add_row("landmarks", str(sum(r.landmarks is not None for r in records)))
-    seen = ", ".join(f"{w} x {h} ({n} of {sizes.total()} looked at)" for (h, w), n in sizes.most_common(3))
-    table.add_row("image size", seen)
+    common = ", ".join(f"{w} x {h} ({n} of {sizes.total()} read)" for (h, w), n in sizes.most_common(3))
+    table.add_row("image size", common)
     console.print(table)
     if preview is not None:
+        from anrl.plots import plot_samples
+
         plot_samples(domain).savefig(preview, dpi=120)
         console.print(f"samples: {preview}")

@@ -1,27 +1,25 @@
 """``anrl demo``: the whole job at a small size, from photographs to a table."""
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 import typer
 from rich.table import Table
 
-from anrl.checkpoint import Checkpoint
 from anrl.cli.console import console, progress_bar
-from anrl.cli.simulated import NAMES, simulated_packs
-from anrl.config import Config, load_config
-from anrl.data import Domain
-from anrl.evaluation.score import score_domain, scores_of, video_labels, video_means
-from anrl.evaluation.score_files import write_scores
-from anrl.evaluation.splits import split_sources
-from anrl.methods.classical import LowLevelStatistics
-from anrl.metrics import Judgement, Scores, find_threshold
-from anrl.metrics.rates import percent
-from anrl.plots import plot_roc, plot_tsne
-from anrl.training import train
-from anrl.training.device import pick_device
+from anrl.cli.simulated import simulated_packs
+from anrl.synth import DOMAIN_NAMES as NAMES
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from anrl.checkpoint import Checkpoint
+    from anrl.config import Config
+    from anrl.data import Domain
+    from anrl.metrics import Judgement
 
 METHODS = {"ANRL": "anrl", "batch norm": "bn"}
 """The variants of the demo's table."""
@@ -38,6 +36,13 @@ def demo(
     ] = False,
 ) -> None:
     """Train ANRL and a baseline on three simulated domains, judge both on a fourth they have not seen."""
+    from anrl.checkpoint import Checkpoint
+    from anrl.config import load_config
+    from anrl.data import Domain
+    from anrl.evaluation.score import video_labels
+    from anrl.plots import plot_roc, plot_tsne
+    from anrl.training import train
+
     if unseen not in NAMES:
         raise typer.BadParameter(f"--unseen must be one of {', '.join(NAMES)}")
     data = simulated_packs(out / f"data-{seed}{'-quick' if quick else ''}", seed, quick)
@@ -86,6 +91,11 @@ def _judge(
     checkpoint: Checkpoint, target: Domain, domains: dict[str, Domain], scores_file: Path
 ) -> tuple[Judgement, list[np.ndarray]]:
     """Judges the target's videos, and averages the features of every domain's videos."""
+    from anrl.evaluation.score import score_domain, video_means
+    from anrl.evaluation.score_files import write_scores
+    from anrl.metrics import Judgement
+    from anrl.training.device import pick_device
+
     device, transform = pick_device(checkpoint.config.device), checkpoint.config.transform
     model = checkpoint.model().to(device)
     features = []
@@ -99,6 +109,10 @@ def _judge(
 
 
 def _low_level(config: Config, target: Domain) -> Judgement:
+    from anrl.evaluation.splits import split_sources
+    from anrl.methods.classical import LowLevelStatistics
+    from anrl.metrics import Judgement, Scores, find_threshold
+
     splits = split_sources(config)
     model = LowLevelStatistics([s.train for s in splits])
     validation = Scores.join([scores_of(s.validation, model.score(s.validation)) for s in splits]).by_video()
@@ -106,6 +120,8 @@ def _low_level(config: Config, target: Domain) -> Judgement:
 
 
 def _table(judgements: dict[str, Judgement], unseen: str) -> Table:
+    from anrl.metrics.rates import percent
+
     table = Table(
         title=f"{unseen}, never seen in training; video level",
         caption="Thresholds from held-out source subjects; HTER* at the target's own, optimistic.",

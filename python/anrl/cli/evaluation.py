@@ -1,29 +1,26 @@
 """``anrl eval`` and ``anrl metrics``."""
 
+from __future__ import annotations
+
 import csv
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.table import Table
 
 from anrl.atomic_io import as_file_name
-from anrl.checkpoint import Checkpoint
 from anrl.cli.console import console, errors, progress_bar
 from anrl.cli.data import Columns, DepthRule, open_domain
-from anrl.data import Domain
 from anrl.errors import DataError
-from anrl.evaluation.run_folder import RunFolder
-from anrl.evaluation.score import score_domain
-from anrl.evaluation.score_files import read_scores, write_bob_scores, write_scores
-from anrl.evaluation.splits import open_domains, split_sources
-from anrl.metrics import Judgement, Scores, find_threshold, judgement_rows
-from anrl.metrics.rates import as_number
-from anrl.metrics.scores import Aggregate
-from anrl.plots import plot_roc, save_figure
-from anrl.training.device import pick_device
+
+if TYPE_CHECKING:
+    from anrl.checkpoint import Checkpoint
+    from anrl.data import Domain
+    from anrl.metrics import Scores
+    from anrl.metrics.scores import Aggregate
 
 Threshold = Annotated[
     str,
@@ -32,7 +29,7 @@ Threshold = Annotated[
     ),
 ]
 How = Annotated[
-    Aggregate,
+    Literal["mean", "median", "min", "max"],
     typer.Option("--aggregate", help="What makes one score of a video's frames.", show_choices=True),
 ]
 
@@ -58,6 +55,13 @@ def evaluate(
     device: Annotated[str, typer.Option(help="A torch device, or auto.")] = "auto",
 ) -> None:
     """Judge a checkpoint on domains it has not seen, at the threshold from held-out source data."""
+    from anrl.checkpoint import Checkpoint
+    from anrl.evaluation.score import score_domain
+    from anrl.evaluation.score_files import write_scores
+    from anrl.evaluation.splits import open_domains
+    from anrl.plots import plot_roc, save_figure
+    from anrl.training.device import pick_device
+
     packs = packs or []
     if lists and len(packs) != 1:
         raise typer.BadParameter("--list goes with a single pack")
@@ -109,6 +113,10 @@ def metrics(
     out: Annotated[Path | None, typer.Option(help="Folder for metrics as JSON and CSV, and ROC.")] = None,
 ) -> None:
     """Judge score files of any detector, at a threshold from a development file."""
+    from anrl.evaluation.score_files import read_scores, write_bob_scores
+    from anrl.metrics.rates import as_number
+    from anrl.plots import plot_roc, save_figure
+
     if bob is not None and len(files) > 1:
         raise typer.BadParameter("--bob goes with a single file")
 
@@ -147,6 +155,8 @@ def _judge(
     Returns:
         The scores of its videos.
     """
+    from anrl.metrics import Judgement, find_threshold, judgement_rows
+
     summary: dict[str, object] = {"threshold_criterion": criterion, "video_score": how}
     lines: list[list[object]] = []
     parts = {"development": development, "evaluation": frames}
@@ -192,6 +202,8 @@ def _flat(values: Any, prefix: str = "") -> Iterator[tuple[str, object]]:
 
 
 def _table(title: str, rows: list[list[str]], criterion: str) -> Table:
+    from anrl.metrics.rates import as_number
+
     source = "" if as_number(criterion) is not None else ", on development data"
     table = Table(
         title=title,
@@ -209,7 +221,12 @@ def _table(title: str, rows: list[list[str]], criterion: str) -> Table:
 
 def _held_out(checkpoint: Checkpoint, score: Callable[[Domain, str], Scores]) -> Scores:
     """Scores of held-out source samples: training stores the best checkpoint's; another's are found anew."""
-    file = RunFolder(checkpoint.path.parent).validation_scores
+    from anrl.evaluation.run_folder import HELD_OUT_SCORES
+    from anrl.evaluation.score_files import read_scores
+    from anrl.evaluation.splits import split_sources
+    from anrl.metrics import Scores
+
+    file = checkpoint.path.with_name(HELD_OUT_SCORES)
     if checkpoint.path.stem == "best" and file.exists():
         return read_scores(file)
     try:

@@ -1,17 +1,18 @@
 """``anrl protocol``."""
 
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markdown import Markdown
 
 from anrl.cli.console import console, errors, progress_bar
 from anrl.cli.simulated import simulated_packs
-from anrl.config import load_config, protocol_names
-from anrl.experiments import Cell, LeaveOneDomainOut, results_csv, table_markdown, titles
-from anrl.methods.registry import METHODS
-from anrl.progress import Progress
+
+if TYPE_CHECKING:
+    from anrl.experiments import Cell
+    from anrl.training.trainer import Reporter
 
 _DEFAULT = ["anrl", "bn", "in", "adaptive", "no-meta", "no-calibration"]
 _QUICK = ["anrl", "bn", "low-level"]
@@ -19,12 +20,14 @@ _QUICK = ["anrl", "bn", "low-level"]
 
 def protocol(
     file: Annotated[
-        str, typer.Argument(help=f"A training configuration, or one of {', '.join(protocol_names())}.")
+        str, typer.Argument(help=f"A training configuration, or one of {', '.join(PROTOCOL_NAMES)}.")
     ],
     overrides: Annotated[list[str] | None, typer.Argument(help="key=value, as for anrl train.")] = None,
     variants: Annotated[
         str | None,
-        typer.Option(help=f"Rows of the table, with commas: {', '.join(METHODS)}."),
+        typer.Option(
+            help=f"Rows of the table, with commas: {', '.join(VARIANT_NAMES)}, or a classical method."
+        ),
     ] = None,
     seeds: Annotated[str, typer.Option(help="Seeds, with commas.")] = "0,1,2",
     unseen: Annotated[
@@ -42,6 +45,11 @@ def protocol(
     Cells that are done are not run again, so the same command goes on after an interruption. The simulated
     benchmark is made if its packs are not there.
     """
+    from rich.markdown import Markdown
+
+    from anrl.config import load_config
+    from anrl.experiments import LeaveOneDomainOut, results_csv, table_markdown, titles
+
     name = Path(file).stem
     out = out or Path(f"runs/protocol-{name}{'-quick' if quick else ''}")
     changes = list(overrides or [])

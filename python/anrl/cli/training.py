@@ -2,15 +2,11 @@
 
 from typing import Annotated
 
-import torch
 import typer
 
-from anrl.checkpoint import Checkpoint
 from anrl.cli.console import console, progress_bar
-from anrl.config import load_config, protocol_names
+from anrl.config.protocols import protocol_names
 from anrl.methods.registry import METHODS
-from anrl.training import train as run_training
-from anrl.training.device import keep_freed_memory, pick_device
 
 
 def train(
@@ -28,16 +24,23 @@ def train(
         typer.Option(help=f"Method to train: {', '.join(METHODS)}. By default that of the configuration."),
     ] = None,
 ) -> None:
-    """Train on source domains; the same command goes on after an interruption.
+    """Train on source domains; the same command resumes after an interruption.
 
     In several processes: torchrun --nproc-per-node N -m anrl train CONFIG.
     """
+    import torch
+
+    from anrl.checkpoint import Checkpoint
+    from anrl.config import load_config
+    from anrl.training import train as run_training
+    from anrl.training.device import keep_freed_memory, pick_device
+
     resolved = load_config(config, overrides or [], method)
     device = pick_device(resolved.device)
     memory = ", freed memory is kept by malloc" if device.type == "cpu" and keep_freed_memory() else ""
     console.print(f"{device}, {torch.get_num_threads()} threads{memory}")
-    with progress_bar("training") as report:
-        best = run_training(resolved, report)
-    progress = Checkpoint.read(best).progress
-    where = "held-out source videos" if resolved.selection == "source" else "the targets (dishonest)"
-    console.print(f"{best}: AUC {progress.best_auc:.3f} on {where}")
+    with progress_bar("training") as progress:
+        best = run_training(resolved, progress)
+    reached = Checkpoint.read(best).progress
+    where = "validation videos of the sources" if resolved.selection == "source" else "the targets (dishonest)"
+    console.print(f"{best}: AUC {reached.best_auc:.3f} on {where}")

@@ -1,10 +1,11 @@
 """From image files to batches: list files, LMDB packs, the transform and the loader.
 
-Files go in through :func:`pack`; a :class:`Domain` is what is read back; :class:`DomainLoader` makes batches.
+:func:`pack` stores files, :class:`Domain` opens what is stored, :class:`DomainLoader` makes batches of it.
 """
 
 from anrl.data.dataset import LmdbDataset, Sample
-from anrl.data.domain import Domain
+from anrl.data.decode import decode_image
+from anrl.data.domain import DecodedSample, Domain
 from anrl.data.lists import Record, read_csv, read_folder, read_list, read_samples
 from anrl.data.loader import Batch, DomainLoader, evaluation_batches
 from anrl.data.pack import pack
@@ -14,6 +15,7 @@ from anrl.data.verify import verify
 
 __all__ = [
     "Batch",
+    "DecodedSample",
     "Domain",
     "DomainLoader",
     "LmdbDataset",
@@ -21,6 +23,7 @@ __all__ = [
     "Records",
     "Sample",
     "Transform",
+    "decode_image",
     "evaluation_batches",
     "pack",
     "read_csv",

@@ -1,4 +1,4 @@
-"""Doing work on threads a little ahead of whoever needs the results."""
+"""An ordered map on threads that computes a bounded number of results ahead."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -10,13 +10,13 @@ Result = TypeVar("Result")
 
 
 def run_ahead(
-    work: Callable[[Item], Result], items: Iterable[Item], *, threads: int, ahead: int
+    work: Callable[[Item], Result], items: Iterable[Item], *, num_threads: int, ahead: int
 ) -> Iterator[Result]:
-    """Yields ``work(item)`` for every item in order, with at most ``ahead`` results waiting.
+    """Yield ``work(item)`` for every item in order, with at most ``ahead`` results waiting.
 
-    An error is raised where its result would have come. Whoever stops early leaves no thread behind.
+    An error of ``work`` is raised in the place of its result. Closing the iterator early stops the threads.
     """
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="anrl-ahead")
+    pool = ThreadPoolExecutor(num_threads, thread_name_prefix="anrl-ahead")
     try:
         pending: deque[Future[Result]] = deque()
         for item in items:

@@ -1,4 +1,4 @@
-"""A pack as a torch Dataset, for a DataLoader of one's own."""
+"""The samples of a domain as a torch Dataset, for a torch DataLoader."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from anrl.data.transform import Transform
 
 
 class Sample(NamedTuple):
-    """One sample."""
+    """An image with its label and depth map."""
 
     image: Tensor
     """(channels, S, S), of the transform's output type."""
@@ -27,15 +27,15 @@ class Sample(NamedTuple):
 class LmdbDataset(Dataset[Sample]):
     """The samples of a domain, by position.
 
-    For training :class:`anrl.data.DomainLoader` needs no worker processes and is faster. Augmentations depend
-    on the seed, the epoch and the sample alone: call :meth:`set_epoch` before every epoch. It reaches
-    persistent workers too.
+    For training, :class:`anrl.data.DomainLoader` is faster and needs no worker processes. Augmentations
+    depend on the seed, the epoch and the sample alone: call :meth:`set_epoch` before every epoch, which also
+    reaches persistent workers.
 
     Args:
         domain: The samples.
-        transform: How to read one.
+        transform: From a stored sample to tensors.
         augment: Whether to draw the transform's augmentations.
-        seed: Decides them.
+        seed: Seed of the augmentations.
     """
 
     def __init__(self, domain: Domain, transform: Transform, augment: bool = False, seed: int = 0) -> None:
@@ -47,7 +47,7 @@ class LmdbDataset(Dataset[Sample]):
         self._epoch.share_memory_()  # type: ignore[no-untyped-call]  # torch's own is untyped
 
     def set_epoch(self, epoch: int) -> None:
-        """Decides which augmentations are drawn."""
+        """Set the epoch that augmentations are drawn for."""
         self._epoch.fill_(epoch)
 
     def __len__(self) -> int:
@@ -55,16 +55,16 @@ class LmdbDataset(Dataset[Sample]):
         return len(self.domain)
 
     def __getitem__(self, index: int) -> Sample:
-        """One sample.
+        """Read one sample.
 
         Raises:
-            DataError: it cannot be read.
-            IndexError: there is none at that position.
+            DataError: the sample cannot be read.
+            IndexError: there is no sample at that position.
         """
         return self.__getitems__([index])[0]
 
     def __getitems__(self, indices: Sequence[int]) -> list[Sample]:
-        """Many samples, decoded on as many threads as torch uses; a DataLoader calls this by itself."""
+        """Read several samples on as many threads as torch uses; a DataLoader calls this by itself."""
         count = len(self)
         if any(not -count <= index < count for index in indices):
             raise IndexError(f"there are {count} samples; got {list(indices)}")

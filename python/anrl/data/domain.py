@@ -4,24 +4,36 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anrl import _anrl
+from anrl.data.decode import decode_image
 from anrl.data.lists import Record, read_list
 from anrl.data.pack import INDEX_KEY, check_classes
 from anrl.data.records import Records, decode_index
 from anrl.errors import DataError
 
 
+class DecodedSample(NamedTuple):
+    """A stored sample as :meth:`Domain.read` returns it: decoded, neither resized nor normalized."""
+
+    image: NDArray[np.uint8]
+    """(H, W, 3), RGB."""
+    depth: NDArray[np.uint8] | None
+    """(H', W'), 0 = background, 255 = nearest; None where the record names no depth map."""
+    record: Record
+    """Key, label, subject, video and attack species."""
+
+
 @dataclass(frozen=True)
 class Domain:
     """Samples of one data set, and the pack that holds their bytes.
 
-    Open one with :meth:`open`; take a part of it with :meth:`select`. It can be pickled and sent to other
-    processes.
+    :meth:`open` opens a pack, :meth:`select` takes a part of a domain, :meth:`read` decodes one sample. A
+    domain can be pickled and sent to other processes.
     """
 
     path: Path
@@ -41,11 +53,11 @@ class Domain:
         columns: Sequence[str] | None = None,
         depth_rule: str | None = None,
     ) -> "Domain":
-        """Opens a pack, with its own index or, for packs of the official layout, with list files.
+        """Open a pack, with its own index or, for packs of the official layout, with list files.
 
         Args:
             path: A folder with ``data.mdb``, or an LMDB file.
-            lists: List files whose paths are keys of the pack. They take the place of the index.
+            lists: List files whose paths are keys of the pack. They replace the index.
             name: Name of the domain; by default the one in the index, or that of the pack.
             columns: See :func:`anrl.data.read_list`.
             depth_rule: See :func:`anrl.data.read_list`.
@@ -59,8 +71,8 @@ class Domain:
         index = store.get(INDEX_KEY)
         stored_name = path.name
         if lists:
-            found = [r for file in lists for r in read_list(file, columns=columns, depth_rule=depth_rule)]
-            records = Records.of(found)
+            listed = [r for file in lists for r in read_list(file, columns=columns, depth_rule=depth_rule)]
+            records = Records.of(listed)
         elif index is not None:
             stored_name, records, _ = decode_index(index, str(path))
         else:
@@ -79,15 +91,19 @@ class Domain:
         return len(self.records)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the open pack."""
+        """Pickle without the open pack."""
         return {"path": self.path, "name": self.name, "records": self.records}
 
     @cached_property
+    def _pack(self) -> _anrl.Pack:
+        return _anrl.Pack(str(self.path))
+
+    @cached_property
     def samples(self) -> _anrl.Samples:
-        """The samples for the Rust loader: places in the memory map."""
+        """The samples as the Rust loader takes them: positions in the memory map."""
         records = self.records
         return _anrl.Samples(
-            _anrl.Pack(str(self.path)),
+            self._pack,
             records.texts["path"],
             records.texts["depth"],
             records.label,
@@ -100,35 +116,62 @@ class Domain:
         """(N,): 0 = bona fide, 1 = attack."""
         return self.records.labels
 
+    def read(self, index: int) -> DecodedSample:
+        """Decode one sample; for batches use :class:`anrl.data.DomainLoader`.
+
+        Args:
+            index: Position in ``records``; negative ones count from the end.
+
+        Raises:
+            DataError: the image or the depth map is missing or damaged.
+            IndexError: there is no sample at that position.
+        """
+        record = self.records[index]
+        image = self._decode(record.path, gray=False)
+        depth = self._decode(record.depth, gray=True)[..., 0] if record.depth is not None else None
+        return DecodedSample(image, depth, record)
+
+    def _decode(self, key: str, *, gray: bool) -> NDArray[np.uint8]:
+        content = self._pack.get(key)
+        if content is None:
+            raise DataError("is not in the pack", path=str(self.path), key=key)
+        try:
+            return decode_image(content, gray)
+        except DataError as error:
+            raise DataError(error.reason, path=str(self.path), key=key) from None
+
     def select(self, keep: Callable[[Record], bool]) -> "Domain":
-        """The samples for which ``keep`` is true."""
+        """Select the samples for which ``keep`` is true."""
         return self._part(np.array([keep(r) for r in self.records], bool))
 
     def of_class(self, label: int) -> "Domain":
-        """The bona fide samples (0) or the attacks (1)."""
+        """Select the bona fide samples (0) or the attacks (1)."""
         return self._part(self.labels == label)
 
-    def spread(self, count: int) -> "Domain":
-        """At most ``count`` samples, evenly spread over the domain."""
-        places = np.linspace(0, len(self) - 1, min(count, len(self)))
-        return self._part(places.round().astype(np.int64))
+    def evenly_spaced(self, count: int) -> "Domain":
+        """Select at most ``count`` samples at equal distances."""
+        positions = np.linspace(0, len(self) - 1, min(count, len(self)))
+        return self._part(positions.round().astype(np.int64))
 
-    def shard(self, rank: int, count: int) -> "Domain":
-        """The samples rank, rank + count, …; where they do not go round, the first come again."""
-        share = -(-len(self) // count)
-        return self._part(np.resize(np.arange(len(self)), share * count)[rank::count])
+    def shard(self, rank: int, world_size: int) -> "Domain":
+        """Select the samples rank, rank + world_size, …; the first samples fill up the last shards."""
+        length = -(-len(self) // world_size)
+        return self._part(np.resize(np.arange(len(self)), length * world_size)[rank::world_size])
 
     def _part(self, kept: NDArray[Any]) -> "Domain":
         return Domain(self.path, self.name, self.records.select(self.records.rows[kept]))
 
     def hold_out(self, fraction: float, seed: int) -> tuple["Domain", "Domain"]:
-        """Splits into a part to train on and a part to validate on, with no subject in both.
+        """Split into a training part and a validation part, with no subject in both.
 
         Samples without subject are split by video.
 
         Args:
-            fraction: Share of the subjects to hold out, in (0, 1).
-            seed: Decides which.
+            fraction: Fraction of the subjects in the validation part, in (0, 1).
+            seed: Seed of the draw.
+
+        Returns:
+            The training part and the validation part.
 
         Raises:
             DataError: one of the parts would lack a class.

@@ -1,4 +1,4 @@
-"""What samples there are: list files, CSV files, folders.
+"""Lists of samples: list files, CSV files, folders.
 
 A list file has one sample a line, with columns separated by white space. Without a header the columns are
 those of the official code: path, label and, if there are at least 16, the five landmarks x1 y1 … x5 y5 in
@@ -18,7 +18,7 @@ _LABELS = {"0": 0, "1": 1}
 
 _CSV_COLUMNS = ("filename", "subject", "attack_type", "label", "depth", "video")
 
-# How data sets call the folders of their classes, in lower case without - and _.
+# Names of the classes' folders in public data sets, in lower case without - and _.
 _FOLDERS = {
     0: ("live", "real", "bonafide", "genuine", "client"),
     1: ("attack", "attacks", "spoof", "fake", "imposter", "impostor", "print", "replay", "mask"),
@@ -28,7 +28,7 @@ _IMAGES = (".jpg", ".jpeg", ".png")
 
 @dataclass(frozen=True)
 class Record:
-    """One sample: which file it is and what is known of it."""
+    """Metadata of one sample: file, label, subject, video and attack species."""
 
     path: str
     """Path of the image relative to the list's root; also the key in the pack."""
@@ -37,9 +37,9 @@ class Record:
     depth: str | None = None
     """Path of the depth map; None where depth is zero (attacks) or unknown."""
     subject: str = ""
-    """Whose face it is; empty if unknown."""
+    """Identity of the person; empty if unknown."""
     video: str = ""
-    """Which video the frame belongs to; scores are averaged over it."""
+    """Video of the frame; scores are averaged over it."""
     attack: str = ""
     """Attack species (print, replay, …); empty for bona fide samples or if unknown."""
     landmarks: tuple[float, ...] | None = field(default=None)
@@ -49,13 +49,14 @@ class Record:
 def read_list(
     file: str | Path, *, columns: Sequence[str] | None = None, depth_rule: str | None = None
 ) -> list[Record]:
-    """Reads a list file.
+    """Read a list file.
 
     Args:
         file: The list.
         columns: Names of its columns, if the file does not name them itself. ``landmarks`` stands for ten.
         depth_rule: Where the depth map of a bona fide image lies, from ``{folder}``, ``{stem}`` and
-            ``{suffix}`` of its path, for example ``"{folder}/{stem}_depth.jpg"``. A column ``depth`` wins.
+            ``{suffix}`` of its path, for example ``"{folder}/{stem}_depth.jpg"``. A column ``depth`` takes
+            precedence.
 
     Returns:
         The samples in order. Without a column ``video`` the video is the image's folder.
@@ -89,10 +90,10 @@ def read_list(
 
 
 def read_csv(file: str | Path, *, depth_rule: str | None = None) -> list[Record]:
-    """Reads a CSV file with a header, in the form of bob's protocols.
+    """Read a CSV file with a header, in the form of bob's protocols.
 
     Columns: ``filename``, and any of ``subject``, ``attack_type`` (empty for bona fide samples), ``label``
-    (instead of ``attack_type``), ``depth``, ``video``. Others are left alone.
+    (instead of ``attack_type``), ``depth``, ``video``. Others are ignored.
 
     Args:
         file: The CSV file.
@@ -129,7 +130,7 @@ def read_csv(file: str | Path, *, depth_rule: str | None = None) -> list[Record]
 
 
 def read_folder(folder: str | Path, *, depth_rule: str | None = None) -> list[Record]:
-    """Finds the images (JPEG, PNG) in a folder tree whose folders say what they are.
+    """List the images (JPEG, PNG) of a folder tree whose folders are named after the classes.
 
     A folder called live, real, bonafide, genuine or client has bona fide samples; one called attack, spoof,
     fake, imposter, print, replay or mask has attacks, and the folder below it, if there is one above the
@@ -175,10 +176,10 @@ def read_folder(folder: str | Path, *, depth_rule: str | None = None) -> list[Re
 def read_samples(
     source: str | Path, *, columns: Sequence[str] | None = None, depth_rule: str | None = None
 ) -> list[Record]:
-    """Reads a folder tree, a ``.csv`` file, or else a list file; see the functions for each.
+    """Read a folder tree, a ``.csv`` file, or else a list file.
 
     Raises:
-        DataError: as they do.
+        DataError: see :func:`read_folder`, :func:`read_csv` and :func:`read_list`.
     """
     source = Path(source)
     if source.is_dir():

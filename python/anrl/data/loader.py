@@ -1,4 +1,4 @@
-"""Batches of several domains at once, decoded by Rust threads while the network computes."""
+"""The data loader: batches of several domains, decoded by Rust threads while the network computes."""
 
 import warnings
 from collections.abc import Iterator, Sequence
@@ -32,32 +32,32 @@ class Batch(NamedTuple):
 
 
 class DomainLoader:
-    """Batches that hold samples of every domain, in an order and with augmentations that can be repeated.
+    """A reproducible loader whose batches hold samples of every domain.
 
     Iterating runs one epoch; the next starts with other draws, unless :meth:`set_epoch` says otherwise. Order
     and augmentations depend only on the seed, the epoch, the domain and the sample: not on threads, ranks or
-    where the run was resumed. One Rust call makes a batch, without worker processes; errors come in order.
+    where the run was resumed. One Rust call makes a batch, without worker processes; errors keep its order.
 
     Args:
         domains: The source domains.
         batch_size: Samples of each domain in a batch.
-        transform: How to read a sample, with its augmentations.
-        seed: Decides order and augmentations.
+        transform: From a stored sample to tensors, with its augmentations.
+        seed: Seed of order and augmentations.
         balanced: Whether half of every domain's samples in every batch are bona fide and half attacks, and an
             epoch sees every sample of the longest class once, shorter ones starting over. Otherwise an epoch
             is as long as the longest domain, item i is sample i modulo a domain's length, and the items are
             those of torch's DistributedSampler with the same seed.
         shuffle: Whether to draw the order anew in every epoch.
-        rank: Which part of every batch this process takes.
-        world_size: How many processes share an epoch.
-        num_threads: Threads that decode; by default as many as torch uses.
-        prefetch: Batches that are made ahead. At most two more exist at a time.
+        rank: Number of this process.
+        world_size: Number of processes that share an epoch.
+        num_threads: Number of decoding threads; by default as many as torch uses.
+        prefetch: Number of batches that are made ahead. At most two more exist at a time.
         drop_last: Whether to leave out a last, smaller batch (or the samples that do not fill all ranks).
         on_error: "raise", or "skip" to warn and take the next sample of the same class instead.
         pin_memory: Whether to copy batches to page-locked memory, where there is a GPU.
         domain_major: Whether tensors are (K, B, …), each domain's samples next to each other, instead of
             (B, K, …).
-        keys: Whether batches name their samples.
+        keys: Whether batches contain their samples' keys.
 
     Raises:
         ValueError: an argument is out of range, or there are no domains.
@@ -113,23 +113,23 @@ class DomainLoader:
         self.domain_major = domain_major
         self.keys = keys
         self._classes = [[np.flatnonzero(d.labels == label) for label in (0, 1)] for d in self.domains]
-        # Samples that could not be read, by domain.
+        # Unreadable samples, by domain.
         self._bad: list[set[int]] = [set() for _ in self.domains]
         self._epoch = 0
         self._step = 0
         self._resume = False
 
     def __len__(self) -> int:
-        """Batches in an epoch."""
+        """The number of batches in an epoch."""
         if self.balanced:
             longest = max(len(members) for classes in self._classes for members in classes)
-            share = longest / (self.batch_size // 2 * self.world_size)
+            batches = longest / (self.batch_size // 2 * self.world_size)
         else:
-            share = self._items() / self.batch_size
-        return int(np.floor(share) if self.drop_last else np.ceil(share))
+            batches = self._items() / self.batch_size
+        return int(np.floor(batches) if self.drop_last else np.ceil(batches))
 
     def __iter__(self) -> Iterator[Batch]:
-        """The batches of the current epoch, after :meth:`load_state_dict` those that are left of it."""
+        """Iterate over the current epoch, after :meth:`load_state_dict` over the rest of it."""
         start = self._step if self._resume else 0
         self._resume, self._step = False, start
         for batch in self.epoch(self._epoch, start):
@@ -138,50 +138,50 @@ class DomainLoader:
         self._epoch, self._step = self._epoch + 1, 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Decides which epoch the next iteration runs, from its first batch."""
+        """Set the epoch that the next iteration runs, from its first batch."""
         self._epoch, self._step, self._resume = epoch, 0, False
 
     def state_dict(self) -> dict[str, int]:
-        """Where the loader stands: the epoch, and how many of its batches were taken."""
+        """Return the loader's position: the epoch, and the number of its batches taken."""
         return {"epoch": self._epoch, "step": self._step, "seed": self.seed, "length": len(self)}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Lets the next iteration go on from there, in no time and with any number of threads.
+        """Resume at a position; skips to it without reading, with any number of threads.
 
         Raises:
             ValueError: the state is that of a loader with another seed or length.
         """
-        mine = self.state_dict()
+        own = self.state_dict()
         for key in ("seed", "length"):
-            if state[key] != mine[key]:
-                raise ValueError(f"the state is of a loader with {key} {state[key]}, not {mine[key]}")
+            if state[key] != own[key]:
+                raise ValueError(f"the state is of a loader with {key} {state[key]}, not {own[key]}")
         self._epoch, self._step, self._resume = state["epoch"], state["step"], True
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """The batches of one epoch, from batch ``start`` on; changes nothing in the loader."""
+        """Iterate over one epoch from batch ``start`` on, without moving the loader's position."""
         rows = self._balanced_rows(epoch) if self.balanced else self._rows(epoch)
         chunks = [rows[at : at + self.batch_size] for at in range(0, len(rows), self.batch_size)]
         if not self.balanced and self.drop_last:
             chunks = chunks[: len(self)]
         load = partial(self._load, [domain.samples for domain in self.domains], epoch)
-        yield from run_ahead(load, chunks[start:], threads=1, ahead=self.prefetch)
+        yield from run_ahead(load, chunks[start:], num_threads=1, ahead=self.prefetch)
 
     def _items(self) -> int:
-        """How many items of an unbalanced epoch each rank takes."""
-        share = max(len(domain) for domain in self.domains) / self.world_size
-        return int(np.floor(share) if self.drop_last else np.ceil(share))
+        """The number of items that each rank takes in an unbalanced epoch."""
+        items = max(len(domain) for domain in self.domains) / self.world_size
+        return int(np.floor(items) if self.drop_last else np.ceil(items))
 
     def _rows(self, epoch: int) -> NDArray[np.int64]:
-        """This rank's items of an epoch: (items, K) positions in the domains."""
+        """The rank's items of an unbalanced epoch: (items, K) positions in the domains."""
         longest = max(len(domain) for domain in self.domains)
         generator = torch.Generator().manual_seed(self.seed + epoch)
         order = torch.randperm(longest, generator=generator).numpy() if self.shuffle else np.arange(longest)
-        # Short of items for all ranks, the first come again.
+        # The first items fill up the last ranks, as in torch's DistributedSampler.
         order = np.resize(order, self._items() * self.world_size)[self.rank :: self.world_size]
         return np.stack([order % len(domain) for domain in self.domains], 1)
 
     def _balanced_rows(self, epoch: int) -> NDArray[np.int64]:
-        """The same with as many bona fide samples as attacks: every batch has first these, then those."""
+        """The rank's items of a balanced epoch: (items, K), in each batch bona fide samples first."""
         half, steps = self.batch_size // 2, len(self)
         columns = []
         for k, classes in enumerate(self._classes):
@@ -189,17 +189,17 @@ class DomainLoader:
             for label, members in enumerate(classes):
                 draw = np.random.default_rng([self.seed, epoch, k, label])
                 order = draw.permutation(members) if self.shuffle else members
-                everyone = np.resize(order, (steps, half * self.world_size))
-                halves.append(everyone[:, self.rank :: self.world_size])
+                all_ranks = np.resize(order, (steps, half * self.world_size))
+                halves.append(all_ranks[:, self.rank :: self.world_size])
             columns.append(np.concatenate(halves, 1).ravel())
         return np.stack(columns, 1)
 
     def _load(self, samples: list[Any], epoch: int, rows: NDArray[np.int64]) -> Batch:
-        threads = self.num_threads or torch.get_num_threads()
+        num_threads = self.num_threads or torch.get_num_threads()
         rows = rows.copy()
         while True:
             image, label, depth, failures = self.transform.core.load(
-                samples, rows.tolist(), self.augment, self.seed, epoch, threads
+                samples, rows.tolist(), self.augment, self.seed, epoch, num_threads
             )
             if failures and self.on_error == "raise":
                 raise failures[0][2]
@@ -220,7 +220,7 @@ class DomainLoader:
         return batch._replace(keys=keys)
 
     def _next(self, k: int, index: int) -> int:
-        """The sample after a bad one in its class."""
+        """The next readable sample of a class after an unreadable one."""
         domain = self.domains[k]
         members = self._classes[k][domain.labels[index]]
         self._bad[k].add(index)
@@ -231,7 +231,7 @@ class DomainLoader:
 
 
 def evaluation_batches(domain: Domain, batch_size: int, transform: Transform) -> Iterator[Batch]:
-    """Every sample of a domain once, in order, without augmentation; K is 1."""
+    """Iterate once over the samples of a domain, in order and without augmentation; K is 1."""
     loader = DomainLoader([domain], batch_size, transform, balanced=False, shuffle=False)
     loader.augment = False
     return loader.epoch(0)

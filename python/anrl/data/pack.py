@@ -81,7 +81,7 @@ def pack(
         # In the order of their keys, which packs them most densely.
         ordered = sorted(files, key=str.encode)
         read = partial(_read, root, files, store)
-        contents = run_ahead(read, ordered, threads=jobs or os.cpu_count() or 1, ahead=64)
+        contents = run_ahead(read, ordered, num_threads=jobs or os.cpu_count() or 1, ahead=64)
         found: dict[str, tuple[int, int]] = {}
         for done, (path, content) in enumerate(zip(ordered, contents, strict=True), 1):
             writer.put(path, content)

@@ -1,4 +1,4 @@
-"""Many samples' records, column by column: a million take little memory and no time to open."""
+"""Records of many samples, stored in columns: a million open at once and take little memory."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,18 +19,18 @@ _TEXTS = ("path", "depth", "subject", "video", "attack")
 
 
 class Texts(NamedTuple):
-    """Many strings: their bytes one after the other, and which of the strings each row has."""
+    """A column of strings: distinct strings joined to one buffer, and the number of a string for each row."""
 
     blob: NDArray[np.uint8]
-    """UTF-8, without separators."""
+    """The distinct strings in UTF-8, without separators; (bytes,)."""
     ends: NDArray[np.int64]
-    """Where each string ends in ``blob``."""
+    """End of each string in ``blob``; (strings,)."""
     codes: NDArray[np.int32]
-    """For each row the string's number."""
+    """Number of each row's string; (N,)."""
 
     @classmethod
     def of(cls, values: Sequence[str]) -> "Texts":
-        """Stores equal strings once."""
+        """Encode strings; equal ones are stored once."""
         numbers: dict[str, int] = {}
         codes = np.array([numbers.setdefault(value, len(numbers)) for value in values], np.int32)
         encoded = [value.encode() for value in numbers]
@@ -47,14 +47,14 @@ class Texts(NamedTuple):
         return self.blob[start : self.ends[code]].tobytes().decode(errors="replace")
 
     def check(self) -> None:
-        """Raises a ValueError if strings lie outside the bytes, or rows have none."""
+        """Raise a ValueError if a string lies outside the buffer, or a row has no string."""
         bounds = np.concatenate([[0], self.ends, [len(self.blob)]])
         if (np.diff(bounds) < 0).any() or (self.codes < 0).any() or (self.codes >= len(self.ends)).any():
             raise ValueError("texts out of bounds")
 
 
 class Contents(NamedTuple):
-    """What a pack knows of its samples' bytes, to find damage; each (N,)."""
+    """Sizes and checksums of the files in a pack; each (N,)."""
 
     size: NDArray[np.int64]
     """Bytes of the image."""
@@ -65,7 +65,7 @@ class Contents(NamedTuple):
 
 
 class Records(Sequence[Record]):
-    """A sequence of :class:`anrl.data.Record`, each made when it is asked for."""
+    """A sequence of :class:`anrl.data.Record`, each created on access."""
 
     def __init__(
         self,
@@ -74,12 +74,12 @@ class Records(Sequence[Record]):
         landmarks: NDArray[np.float32],
         rows: NDArray[np.int64],
     ) -> None:
-        """``rows`` are those of the columns that belong to the sequence; no landmarks are NaN, or no rows."""
+        """``rows`` selects rows of the columns; missing landmarks are NaN, or ``landmarks`` has no rows."""
         self.texts, self.label, self.landmarks, self.rows = texts, label, landmarks, rows
 
     @classmethod
     def of(cls, records: Iterable[Record]) -> "Records":
-        """The same samples."""
+        """Store a sequence of records in columns."""
         if isinstance(records, Records):
             return records
         records = list(records)
@@ -99,9 +99,9 @@ class Records(Sequence[Record]):
         """(N,): the same number for samples of one subject, or of one video if they name no subject."""
         subject, video = self.texts["subject"], self.texts["video"]
         pairs = subject.codes[self.rows].astype(np.int64) * len(video.ends) + video.codes[self.rows]
-        found, numbers = np.unique(pairs, return_inverse=True)
+        distinct, numbers = np.unique(pairs, return_inverse=True)
         names = [
-            subject.named(pair // len(video.ends)) or video.named(pair % len(video.ends)) for pair in found
+            subject.named(pair // len(video.ends)) or video.named(pair % len(video.ends)) for pair in distinct
         ]
         order = {name: number for number, name in enumerate(sorted(set(names)))}
         return np.array([order[name] for name in names], np.int64)[numbers]
@@ -115,7 +115,7 @@ class Records(Sequence[Record]):
     @overload
     def __getitem__(self, index: slice) -> "Records": ...
     def __getitem__(self, index: int | slice) -> "Record | Records":
-        """One sample, or some."""
+        """Return one record, or a part of the sequence."""
         if isinstance(index, slice):
             return self.select(self.rows[index])
         row = int(self.rows[index])
@@ -125,23 +125,23 @@ class Records(Sequence[Record]):
         return Record(path, int(self.label[row]), depth or None, subject, video, attack, landmarks)
 
     def __iter__(self) -> Iterator[Record]:
-        """All samples in order."""
+        """Iterate over the records in order."""
         return (self[i] for i in range(len(self)))
 
     def __eq__(self, other: object) -> bool:
-        """Whether the samples are the same."""
+        """Whether the records are equal."""
         if not isinstance(other, Sequence):
             return NotImplemented
         return len(self) == len(other) and all(a == b for a, b in zip(self, other, strict=True))
 
-    __hash__ = None  # type: ignore[assignment]  # like a list
+    __hash__ = None  # type: ignore[assignment]  # unhashable, as a list
 
     def select(self, rows: NDArray[np.int64]) -> "Records":
-        """The samples in these rows of the columns."""
+        """Select rows of the columns."""
         return Records(self.texts, self.label, self.landmarks, rows)
 
     def encode(self, name: str, contents: Contents) -> bytes:
-        """The index of a pack: safetensors."""
+        """Encode as the index of a pack, in the safetensors format."""
         compact = Records.of(list(self)) if len(self.rows) != len(self.label) else self
         columns: dict[str, NDArray[np.generic]] = {"label": compact.label, "landmarks": compact.landmarks}
         columns |= contents._asdict()
@@ -151,7 +151,7 @@ class Records(Sequence[Record]):
 
 
 def decode_index(index: bytes, where: str) -> tuple[str, Records, Contents]:
-    """The inverse of :meth:`Records.encode`: the domain's name, its samples, what is known of their bytes.
+    """Decode the index of a pack: the domain's name, its records, sizes and checksums of their files.
 
     Raises:
         DataError: the index is of another version or damaged.

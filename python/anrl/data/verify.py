@@ -1,4 +1,4 @@
-"""Finding damage in a pack."""
+"""Verification of packs: structure, checksums and images."""
 
 import os
 import zlib
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from anrl import _anrl
 from anrl.data.ahead import run_ahead
+from anrl.data.decode import decode_image
 from anrl.data.domain import Domain
 from anrl.data.pack import INDEX_KEY
 from anrl.data.records import Contents, Records, decode_index
@@ -21,17 +22,17 @@ def verify(
     depth_rule: str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[str]:
-    """Reads all of a pack: its structure, every sample's checksum, and every image to its last byte.
+    """Read all of a pack: its structure, every sample's checksum, and every image to its last byte.
 
     Args:
         path: The pack.
         lists: List files, for a pack without an index; checksums are then not known.
         columns: See :func:`anrl.data.read_list`.
         depth_rule: See :func:`anrl.data.read_list`.
-        progress: Called with (samples done, samples in all).
+        progress: Called with the number of samples done and their total.
 
     Returns:
-        One sentence for each thing that is wrong.
+        One sentence for each problem; none if the pack is whole.
 
     Raises:
         DataError: there is no pack, or neither an index nor lists.
@@ -49,12 +50,30 @@ def verify(
     def check(row: int) -> list[str]:
         return list(_check(store, records, contents, row))
 
-    found = run_ahead(check, range(len(records)), threads=os.cpu_count() or 1, ahead=64)
-    for done, more in enumerate(found, 1):
-        problems += more
+    by_sample = run_ahead(check, range(len(records)), num_threads=os.cpu_count() or 1, ahead=64)
+    for done, sample_problems in enumerate(by_sample, 1):
+        problems += sample_problems
         if progress is not None:
             progress(done, len(records))
     return problems
+
+
+def pack_entries(path: str | Path) -> dict[str, int]:
+    """List the keys of a pack, without that of its index, and the sizes of their values in bytes.
+
+    Raises:
+        DataError: there is no pack, or its structure is damaged.
+    """
+    return dict(_anrl.Pack(str(path)).keys())
+
+
+def has_index(path: str | Path) -> bool:
+    """Whether a pack has an index; those of the official layout have none.
+
+    Raises:
+        DataError: there is no pack, or its structure is damaged.
+    """
+    return _anrl.Pack(str(path)).get(INDEX_KEY) is not None
 
 
 def _check(store: _anrl.Pack, records: Records, contents: Contents | None, row: int) -> Iterator[str]:
@@ -70,6 +89,6 @@ def _check(store: _anrl.Pack, records: Records, contents: Contents | None, row: 
             yield f"{key}: is not what was packed (another checksum)"
         else:
             try:
-                _anrl.decode_image(content, is_depth)
+                decode_image(content, gray=is_depth)
             except DataError as error:
                 yield f"{key}: {error}"

@@ -79,7 +79,7 @@ def domain_gates(
     """What the gates choose on some samples of a domain; see :func:`anrl.nn.gate_statistics`."""
     parameter = next(model.parameters())
     return gate_statistics(
-        model, _inputs(domain.spread(samples), transform, parameter.device, parameter.dtype)
+        model, _inputs(domain.evenly_spaced(samples), transform, parameter.device, parameter.dtype)
     )
 
 

@@ -101,7 +101,7 @@ def _examples(
     model: ANRLNet, domain: Domain, transform: Transform, count: int
 ) -> tuple[Tensor, NDArray[np.uint8], list[int], NDArray[np.float32]]:
     """Network input (n, C, S, S), pictures (n, S, S, 3), labels and depth maps (n, D, D) of some samples."""
-    kinds = [domain.of_class(label).spread(count) for label in (0, 1)]
+    kinds = [domain.of_class(label).evenly_spaced(count) for label in (0, 1)]
     parameter = next(model.parameters())
     plain = Transform(image_size=transform.image_size, color="rgb", output="uint8")
     images, pictures, labels, depths = [], [], [], []

@@ -1,13 +1,34 @@
 """A benchmark of simulated captures: real face photographs, simulated cameras and attacks.
 
-It stands in for O, C, I and M where nobody can hand those out, and it is nothing more than that: four
-domains with their own cameras, light, printers and screens, made to be told apart by texture and not by
-brightness or colour. ``faces`` reads photographs, ``shape`` guesses their depth, ``camera`` takes pictures,
-``attacks`` prints and replays them, ``domains`` says how the four domains differ, ``build`` writes the files.
+It replaces O, C, I and M where those cannot be handed out: four domains with cameras, light, printers and
+screens of their own, which texture tells apart and brightness or color does not. ``faces`` reads photographs,
+``shape`` models their depth, ``camera`` takes pictures, ``attacks`` prints and replays them, ``domains`` has
+the settings of the four domains, ``build`` writes the files.
 """
 
-from anrl.synth.build import synthesize
-from anrl.synth.domains import DOMAINS
-from anrl.synth.faces import Face, demo_faces, read_faces
+import importlib
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["DOMAINS", "Face", "demo_faces", "read_faces", "synthesize"]
+from anrl.synth.names import DOMAIN_NAMES
+
+if TYPE_CHECKING:
+    from anrl.synth.build import LIST_NAME, synthesize
+    from anrl.synth.domains import DOMAINS
+    from anrl.synth.faces import Face, demo_faces, read_faces
+
+_HOMES = {
+    "DOMAINS": "domains",
+    "Face": "faces",
+    "LIST_NAME": "build",
+    "demo_faces": "faces",
+    "read_faces": "faces",
+    "synthesize": "build",
+}
+
+__all__ = ["DOMAINS", "DOMAIN_NAMES", "LIST_NAME", "Face", "demo_faces", "read_faces", "synthesize"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'anrl.synth' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"anrl.synth.{_HOMES[name]}"), name)

@@ -1,4 +1,4 @@
-"""Attack instruments: what a picture looks like printed on paper or shown on a screen.
+"""Presentation attack instruments: pictures printed on paper or replayed on a screen.
 
 Both take a picture in display values (S, S, 3) in [0, 1] and return a scene in linear light for the camera.
 Lengths are in scene pixels.
@@ -18,11 +18,11 @@ class Print:
     """A printed photograph."""
 
     screen: Literal["halftone", "dither", "lines"]
-    """How tones are made: rotated dots, dispersed dots, or lines."""
+    """Screening of tones: rotated dots, dispersed dots, or lines."""
     pitch: float
     """Distance between dots or lines."""
     contrast: float
-    """How visible the screen is, in [0, 1]."""
+    """Visibility of the dots or lines, in [0, 1]."""
     black: float
     """Reflectance of the darkest ink."""
     paper: tuple[float, float, float]
@@ -30,10 +30,10 @@ class Print:
     gloss: float
     """Strength of the specular highlight."""
     curl: float
-    """How far the curl displaces points."""
+    """Largest displacement by the curl of the paper."""
 
     def present(self, picture: Floats, generator: np.random.Generator) -> Floats:
-        """Prints the picture and holds it before the camera."""
+        """Print the picture and hold it before the camera."""
         size = picture.shape[0]
         y, x = np.mgrid[0:size, 0:size].astype(np.float32)
         tone = picture ** np.float32(2.2)
@@ -79,25 +79,25 @@ class Print:
 
 @dataclass(frozen=True)
 class Replay:
-    """A screen that shows the photograph."""
+    """A photograph replayed on a screen."""
 
     pitch: float
     """Distance between screen pixels."""
     contrast: float
-    """How dark the gaps between screen pixels are, in [0, 1]."""
+    """Darkness of the gaps between screen pixels, in [0, 1]."""
     moire: float
-    """Amplitude of the colour fringes between screen and sensor."""
+    """Amplitude of the color fringes between screen and sensor."""
     glow: float
-    """Light of a black screen, of a white one's."""
+    """Light of a black screen, as a fraction of a white screen's."""
     white: tuple[float, float, float]
-    """Colour of the white screen."""
+    """Color of the white screen."""
     reflection: float
     """Strength of reflections on the glass."""
     bezel: float
     """Probability that an edge of the screen is in the picture."""
 
     def present(self, picture: Floats, generator: np.random.Generator) -> Floats:
-        """Shows the picture and holds the screen before the camera."""
+        """Show the picture and hold the screen before the camera."""
         size = picture.shape[0]
         y, x = np.mgrid[0:size, 0:size].astype(np.float32)
         angle = generator.normal(0, 0.06)
@@ -111,7 +111,7 @@ class Replay:
         fringe = 2 * np.pi * beat * (np.cos(direction) * x + np.sin(direction) * y)
         scene = np.empty_like(emitted)
         for channel in range(3):
-            # The three colours of a screen pixel lie side by side.
+            # The three colors of a screen pixel lie side by side.
             columns = 0.5 + 0.5 * np.cos(2 * np.pi * (u / pitch - channel / 3))
             rows = 0.5 + 0.5 * np.cos(2 * np.pi * v / pitch)
             grid = 1 - self.contrast * (1 - columns * (0.4 + 0.6 * rows))

@@ -1,4 +1,4 @@
-"""Writes the simulated benchmark: for every domain pictures, depth maps and a list file."""
+"""Generation of the simulated benchmark: pictures, depth maps and a list file for every domain."""
 
 import io
 import json
@@ -28,6 +28,7 @@ _ATTACKER = Camera(_SCENE, 0.3, 0.01, (1.0, 1.0, 1.0), 0.42, 0.2, 0.03, 95)
 """The attacker's own camera, which takes the picture that is printed or replayed."""
 
 LIST_NAME = "list.txt"
+"""Name of the list file in each domain's folder."""
 _COLUMNS = "# path label depth subject video attack"
 
 
@@ -40,19 +41,19 @@ def synthesize(
     frames: int = 4,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[str]:
-    """Writes the benchmark to the new folder ``out``.
+    """Write the benchmark to the new folder ``out``.
 
-    Subjects are dealt to the four domains, so none is in two. Every subject has ``clips`` live clips and
+    Each subject belongs to one of the four domains. It has ``clips`` live clips and
     ``clips`` attacks, half of them prints and half replays; every clip has ``frames`` frames of one
-    photograph under slight motion, taken by a camera of its own. The same seed gives the same files.
+    photograph under slight motion, taken by its own camera. The same seed gives the same files.
 
     Args:
         out: A folder that does not exist yet. It appears when everything in it is complete.
         faces: Photographs of at least two subjects per domain.
-        seed: Decides everything.
+        seed: Seed of all random draws.
         clips: Live clips of a subject, and as many attacks.
         frames: Frames of a clip.
-        progress: Called with (clips done, clips in all).
+        progress: Called with the number of clips done and their total.
 
     Returns:
         The names of the domains; each is a subfolder with ``list.txt``.
@@ -76,15 +77,15 @@ def synthesize(
     subjects = [sorted(by_subject)[i] for i in order]
     building = out.parent / f".{out.name}.building-{os.getpid()}"
 
-    jobs = [
+    tasks = [
         (number % len(DOMAINS), number, subject, clip, attack)
         for number, subject in enumerate(subjects)
         for attack in (False, True)
         for clip in range(clips)
     ]
 
-    def run(job: tuple[int, int, str, int, bool]) -> tuple[int, list[str]]:
-        domain, number, subject, clip, attack = job
+    def run(task: tuple[int, int, str, int, bool]) -> tuple[int, list[str]]:
+        domain, number, subject, clip, attack = task
         generator = np.random.default_rng([seed, number, clip, int(attack)])
         model = DOMAINS[domain]
         return domain, _clip(
@@ -95,11 +96,11 @@ def synthesize(
     try:
         for model in DOMAINS:
             (building / model.name).mkdir(parents=True)
-        clips_done = run_ahead(run, jobs, threads=os.cpu_count() or 1, ahead=64)
+        clips_done = run_ahead(run, tasks, num_threads=os.cpu_count() or 1, ahead=64)
         for done, (domain, lines) in enumerate(clips_done, 1):
             lists[domain] += lines
             if progress is not None:
-                progress(done, len(jobs))
+                progress(done, len(tasks))
         for model, lines in zip(DOMAINS, lists, strict=True):
             (building / model.name / LIST_NAME).write_text("\n".join(lines) + "\n")
         about = {
@@ -128,7 +129,7 @@ def _clip(
     frames: int,
     generator: np.random.Generator,
 ) -> list[str]:
-    """Writes the frames of one clip and returns their lines of the list."""
+    """Write the frames of one clip and return their lines of the list."""
     photo = photos[int(generator.integers(len(photos)))].read()
     attack, instrument, camera = "-", None, model.camera.another(generator)
     if is_attack:
@@ -139,7 +140,7 @@ def _clip(
             camera,
             brightness=camera.brightness * model.attack_brightness,
             contrast=camera.contrast * model.attack_contrast,
-            colour=camera.colour * model.attack_colour,
+            color=camera.color * model.attack_color,
         )
     video = f"{subject}_{'attack' if is_attack else 'live'}_{clip}"
     (folder / video).mkdir()
@@ -181,7 +182,7 @@ def _live_scene(
     depth = face_depth(height, width)
     is_gray = np.ptp(photo, axis=2).max() < 0.02
     if is_gray:
-        # Hair and shadows are less coloured than skin.
+        # Hair and shadows are less colored than skin.
         lightness = face.mean(2, keepdims=True)
         tint = np.array(skin, np.float32)
         face = face * (1 + (tint - 1) * np.clip(lightness * 4, 0.3, 1))
@@ -192,8 +193,8 @@ def _live_scene(
     scale = 1.0 + 0.04 * sway[2]
     shift = 3 * sway[3:5] + 0.8 * np.array([sway[5], sway[1]]) * frame
     matrix = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]) / scale
-    centre = np.array([height, width]) / 2
-    offset = centre - matrix @ (np.array([_SCENE, _SCENE]) / 2 + shift)
+    center = np.array([height, width]) / 2
+    offset = center - matrix @ (np.array([_SCENE, _SCENE]) / 2 + shift)
 
     def move(plane: Floats, mode: str) -> Floats:
         moved: Floats = ndimage.affine_transform(

@@ -1,4 +1,4 @@
-"""A camera: from a scene in linear light to an 8-bit picture."""
+"""A simulated camera: from a scene in linear light to an 8-bit picture."""
 
 from dataclasses import dataclass, replace
 
@@ -13,27 +13,27 @@ LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 @dataclass(frozen=True)
 class Camera:
-    """What a camera does to the light that reaches it."""
+    """Settings of a simulated camera: lens, sensor, automatic tone control and JPEG compression."""
 
     resolution: int
     """Side of the picture in pixels."""
     blur: float
     """Standard deviation of the lens blur in picture pixels."""
     noise: float
-    """Standard deviation of the sensor noise at full exposure, of full scale."""
+    """Standard deviation of the sensor noise at full exposure, as a fraction of full scale."""
     white_balance: tuple[float, float, float]
     """Gains of red, green and blue that remain after white balancing."""
     brightness: float
-    """Mean of the picture that the automatic tone control aims at, in [0, 1]."""
+    """Mean of the picture that the automatic tone control sets, in [0, 1]."""
     contrast: float
-    """Standard deviation of the picture's luma that it aims at, in [0, 1]."""
-    colour: float
-    """Mean distance of a pixel from gray that it aims at, in [0, 1]."""
+    """Standard deviation of the picture's luma that the tone control sets, in [0, 1]."""
+    color: float
+    """Mean distance of a pixel from gray that the tone control sets, in [0, 1]."""
     jpeg_quality: int
     """Quality of the stored JPEG file."""
 
     def another(self, generator: np.random.Generator) -> "Camera":
-        """Another camera of the same place: with more or less noise, blur and compression."""
+        """Draw another camera of the same domain, with more or less noise, blur and compression."""
         noise, blur, quality = generator.standard_normal(3)
         return replace(
             self,
@@ -43,14 +43,14 @@ class Camera:
         )
 
     def capture(self, scene: Floats, generator: np.random.Generator) -> NDArray[np.uint8]:
-        """Takes a picture.
+        """Take a picture of a scene.
 
         Args:
             scene: (S, S, 3) in linear light.
-            generator: Noise and the errors of automatic exposure and white balance come from here.
+            generator: Source of noise and of the errors of automatic exposure and white balance.
 
         Returns:
-            (resolution, resolution, 3).
+            (resolution, resolution, 3), RGB in display values.
         """
         scale = scene.shape[0] / self.resolution
         # The pixel itself integrates over its area; the lens blurs more.
@@ -64,27 +64,27 @@ class Camera:
         return to_8_bit(self._develop(picture, generator))
 
     def _develop(self, picture: Floats, generator: np.random.Generator) -> Floats:
-        """Automatic tone and colour: what a picture was before matters little for how bright it gets."""
-        brightness, contrast, colour = (
-            aim * generator.lognormal(0, 0.12) for aim in (self.brightness, self.contrast, self.colour)
+        """Set brightness, contrast and color automatically, nearly independent of the scene's own."""
+        brightness, contrast, color = (
+            aim * generator.lognormal(0, 0.12) for aim in (self.brightness, self.contrast, self.color)
         )
         gray = picture @ LUMA
         chroma = picture - gray[..., None]
         gray = (gray - gray.mean()) * np.float32(contrast / max(float(gray.std()), 1e-3)) + np.float32(
             brightness
         )
-        chroma = chroma * np.float32(colour / max(float(np.abs(chroma).mean()), 1e-3))
+        chroma = chroma * np.float32(color / max(float(np.abs(chroma).mean()), 1e-3))
         cast = np.array(self.white_balance, np.float32) * generator.normal(1, 0.03, 3).astype(np.float32)
         return (gray[..., None] + chroma) * cast
 
 
 def to_8_bit(picture: Floats) -> NDArray[np.uint8]:
-    """[0, 1] → 0..255."""
+    """Quantize [0, 1] to 0..255."""
     return np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
 
 
 def resize(picture: Floats, height: int, width: int) -> Floats:
-    """Resizes (H, W, 3) smoothly."""
+    """Resize (H, W, C) by bicubic interpolation."""
     channels = [
         np.asarray(Image.fromarray(c).resize((width, height), Image.Resampling.BICUBIC))
         for c in np.moveaxis(picture.astype(np.float32), -1, 0)
@@ -93,7 +93,7 @@ def resize(picture: Floats, height: int, width: int) -> Floats:
 
 
 def _sample(light: Floats, resolution: int) -> Floats:
-    """Point samples on the pixel grid, between scene points bilinearly."""
+    """Sample a scene on the pixel grid, with bilinear interpolation."""
     size = light.shape[0]
     at = (np.arange(resolution) + 0.5) * size / resolution - 0.5
     low = np.clip(np.floor(at).astype(int), 0, size - 2)

@@ -1,34 +1,41 @@
-"""The four domains: who photographs, in what light, and what attackers bring.
+"""Settings of the four domains: camera, light, skin tone and attack instruments.
 
-In each domain attacks also differ from live captures in brightness, contrast and colour, each up in two
-domains and down in two: whoever learns those cues fails on the domain not seen. Sensors differ in noise, and
-every clip has a camera of its own, so that local textures by themselves do not carry over whole either.
+In each domain attacks also differ from live captures in brightness, contrast and color, each up in two
+domains and down in two: a detector that learns those cues fails on the unseen domain. Sensors differ in
+noise, and every clip has its own camera, so that local textures alone transfer only in part.
 """
 
 from dataclasses import dataclass
 
 from anrl.synth.attacks import Print, Replay
 from anrl.synth.camera import Camera
+from anrl.synth.names import DomainName
 
 
 @dataclass(frozen=True)
 class DomainModel:
-    """How one domain's captures are made."""
+    """Settings of one domain's captures."""
 
-    name: str
+    name: DomainName
+    """Name of the domain and of its folder."""
     camera: Camera
+    """Mean settings of the cameras; each clip draws its own."""
     light: tuple[float, float]
-    """Where the light stands: right, up (see :func:`anrl.synth.shape.shading`)."""
+    """Direction of the light: right, up (see :func:`anrl.synth.shape.shading`)."""
     ambient: float
-    """Share of ambient light."""
+    """Fraction of ambient light, in [0, 1]."""
     skin: tuple[float, float, float]
-    """Colour of skin and hair under this light, relative to gray."""
+    """Color of skin and hair under this light, relative to gray."""
     prints: tuple[Print, ...]
+    """Print attacks, used in turn."""
     replays: tuple[Replay, ...]
+    """Replay attacks, used in turn."""
     attack_brightness: float
-    """Mean brightness of attacks, relative to live captures; likewise the next two."""
+    """Mean brightness of attacks, relative to live captures."""
     attack_contrast: float
-    attack_colour: float
+    """Contrast of attacks, relative to live captures."""
+    attack_color: float
+    """Colorfulness of attacks, relative to live captures."""
 
 
 DOMAINS = (
@@ -48,7 +55,7 @@ DOMAINS = (
         ),
         attack_brightness=1.15,
         attack_contrast=1.15,
-        attack_colour=1.25,
+        attack_color=1.25,
     ),
     DomainModel(
         name="sim_home",
@@ -66,7 +73,7 @@ DOMAINS = (
         ),
         attack_brightness=1.15,
         attack_contrast=0.87,
-        attack_colour=0.8,
+        attack_color=0.8,
     ),
     DomainModel(
         name="sim_street",
@@ -84,7 +91,7 @@ DOMAINS = (
         ),
         attack_brightness=0.87,
         attack_contrast=1.15,
-        attack_colour=0.8,
+        attack_color=0.8,
     ),
     DomainModel(
         name="sim_kiosk",
@@ -102,6 +109,7 @@ DOMAINS = (
         ),
         attack_brightness=0.87,
         attack_contrast=0.87,
-        attack_colour=1.25,
+        attack_color=1.25,
     ),
 )
+"""The four domains, in the order of :data:`anrl.synth.DOMAIN_NAMES`."""

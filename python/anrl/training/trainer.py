@@ -86,8 +86,8 @@ class Trainer:
     ) -> None:
         if config.batch_size % (2 * ranks.world_size):
             raise ConfigError(
-                f"{config.batch_size} cannot be divided among {ranks.world_size} processes, each with as many "
-                f"bona fide samples as attacks; take a multiple of {2 * ranks.world_size}",
+                f"{config.batch_size} cannot be divided among {ranks.world_size} processes, each with as "
+                f"many bona fide samples as attacks; take a multiple of {2 * ranks.world_size}",
                 key="batch_size",
             )
         self.config, self.ranks, self.stop, self.progress = config, ranks, stop, progress

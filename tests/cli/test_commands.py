@@ -1,0 +1,86 @@
+"""The commands for data: their options reach the functions, and they print what they should."""
+
+import subprocess
+import sys
+
+import lmdb
+import pytest
+
+import anrl
+from anrl.cli.names import PROTOCOL_NAMES, VARIANT_NAMES
+from anrl.config import protocol_names
+from anrl.data import Domain, decode_image
+from anrl.methods.variants import VARIANTS
+from support.images import write_domain
+from support.training import cli
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli")
+    file = write_domain(folder / "data")
+    pack = folder / "tiny.lmdb"
+    options = ["--format", "raw", "--resize", 16, "--depth-size", 8, "--num-threads", 1, "--name", "small"]
+    done = cli("pack", pack, file, *options, check=0)
+    assert "tiny.lmdb: 16 samples" in done.stdout
+    return pack
+
+
+def test_version():
+    done = subprocess.run([sys.executable, "-m", "anrl", "--version"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, f"anrl {anrl.__version__}\n")
+
+
+def test_names_in_help_are_those_of_the_tables():
+    assert sorted(protocol_names()) == PROTOCOL_NAMES
+    assert list(VARIANTS) == VARIANT_NAMES
+    text = cli("train", "--help", check=0).stdout
+    assert all(name in text for name in [*PROTOCOL_NAMES, *VARIANT_NAMES])
+
+
+def test_pack_options_reach_the_pack(packed):
+    domain = Domain.open(packed)
+    sample = domain.read(0)
+    assert domain.name == "small"
+    assert sample.image.shape == (16, 16, 3) and sample.depth.shape == (8, 8)
+
+
+def test_pack_refuses_an_unknown_format(tmp_path):
+    file = write_domain(tmp_path / "data")
+    done = cli("pack", tmp_path / "tiny.lmdb", file, "--format", "gif", check=2)
+    assert "'jpeg', 'png' or 'raw', not 'gif'" in done.stderr
+    assert not (tmp_path / "tiny.lmdb").exists()
+
+
+def test_inspect_describes_and_draws_a_pack(packed, tmp_path):
+    text = cli("inspect", packed, "--preview", tmp_path / "samples.png", check=0).stdout
+    for part in ("small", "bona fide", "attack print", "attack replay", "16 x 16 (16 of 16 read)"):
+        assert part in text
+    assert decode_image(tmp_path / "samples.png").std() > 10
+
+
+def test_verify_exits_with_1_on_damage(packed, tmp_path):
+    assert "whole" in cli("verify", packed, check=0).stdout
+    content = bytearray((packed / "data.mdb").read_bytes())
+    key = Domain.open(packed).records[0].path
+    image = Domain.open(packed).read(0).image.tobytes()
+    start = bytes(content).index(image)
+    content[start : start + 4] = b"\xff\x00\xff\x00"
+    (tmp_path / "damaged.lmdb").mkdir()
+    (tmp_path / "damaged.lmdb/data.mdb").write_bytes(content)
+    done = cli("verify", tmp_path / "damaged.lmdb", check=1)
+    assert f"{key}: is not what was packed" in done.stdout
+
+
+def test_inspect_lists_keys_of_a_pack_without_index(tmp_path):
+    environment = lmdb.open(str(tmp_path / "official.lmdb"))
+    with environment.begin(write=True) as transaction:
+        transaction.put(b"a.jpg", b"content")
+    environment.close()
+    text = cli("inspect", tmp_path / "official.lmdb", check=0).stdout
+    assert "give the list files that belong to it with --list" in text and "a.jpg (7 bytes)" in text
+
+
+def test_synth_refuses_a_folder_without_faces(tmp_path):
+    done = cli("synth", tmp_path / "data", "--clips", 2, "--frames", 1, "--faces", tmp_path, check=2)
+    assert "no face photographs" in done.stderr and not (tmp_path / "data").exists()
