@@ -50,15 +50,15 @@ def test_schedulers_follow_torchs_own(packs, tmp_path):
         scheduler.step()
 
 
-def test_a_plateau_is_seen_in_the_held_out_auc(packs, tmp_path):
+def test_a_plateau_is_seen_in_the_validation_auc(packs, tmp_path):
     scheduler = {"name": "ReduceLROnPlateau", "options": {"patience": 0, "factor": 0.5}}
     train(load_config(settings(packs, tmp_path / "run", epochs=5, scheduler=scheduler)))
     found = {e["epoch"]: e["lr"] for e in log_of(tmp_path / "run")}
     best, rate = -1.0, 3e-3
     for entry in log_of(tmp_path / "run", "epoch"):
         assert found[entry["epoch"]] == pytest.approx(rate)
-        if entry["held_out_auc"] > best * (1 + 1e-4):
-            best = entry["held_out_auc"]
+        if entry["validation_auc"] > best * (1 + 1e-4):
+            best = entry["validation_auc"]
         else:
             rate /= 2
     assert rate < 3e-3
@@ -155,7 +155,7 @@ def test_training_stops_when_nothing_gets_better(packs, tmp_path):
     config = load_config(settings(packs, tmp_path / "run", **changes))
     train(config)
     progress = Checkpoint.read(tmp_path / "run/last.safetensors").progress
-    judged = [e["held_out_auc"] for e in log_of(tmp_path / "run", "epoch")]
+    judged = [e["validation_auc"] for e in log_of(tmp_path / "run", "epoch")]
     assert progress.best_epoch == judged.index(max(judged))
     assert progress.epoch == len(judged) == progress.best_epoch + 3 < 9
     steps = len(log_of(tmp_path / "run"))
@@ -221,7 +221,7 @@ def test_tensorboard_gets_what_the_log_gets(packs, tmp_path):
     steps = log_of(tmp_path / "run")
     assert [e.value for e in events.Scalars("loss")] == pytest.approx([s["loss"] for s in steps])
     assert [e.step for e in events.Scalars("loss")] == list(range(1, len(steps) + 1))
-    assert "held_out_auc" in events.Tags()["scalars"]
+    assert "validation_auc" in events.Tags()["scalars"]
 
 
 @pytest.mark.parametrize("name", ["wandb", "trackio"])

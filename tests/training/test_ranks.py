@@ -93,7 +93,7 @@ def test_two_ranks_equal_one_process_on_the_joined_batch(packs, tmp_path, change
             assert b[part] == pytest.approx(a[part], rel=1e-10, abs=1e-12), (a["step"], part)
     for a, b in zip(judged, judged_too, strict=True):
         # Sharded evaluation sees every sample once.
-        assert b["held_out_auc"] == a["held_out_auc"]
+        assert b["validation_auc"] == a["validation_auc"]
         assert b["thresholds"] == pytest.approx(a["thresholds"], rel=1e-9)
 
 

@@ -9,10 +9,9 @@ from rich.markdown import Markdown
 from anrl.cli.console import console, errors, progress_bar
 from anrl.cli.simulated import simulated_packs
 from anrl.config import load_config, protocol_names
-from anrl.experiments import Cell, LeaveOneDomainOut, results_csv, table_markdown, titles
+from anrl.experiments import LeaveOneDomainOut, results_csv, table_markdown
 from anrl.methods.classical import BASELINES
 from anrl.methods.variants import VARIANTS
-from anrl.training.trainer import Reporter
 
 _DEFAULT = ["anrl", "bn", "in", "adaptive", "no-meta", "no-calibration"]
 _QUICK = ["anrl", "bn", "low-level"]
@@ -59,17 +58,8 @@ def protocol(
         out,
         unseen.split(",") if unseen else (),
     )
-    with progress_bar("protocol") as report:
-
-        def hear(cell: Cell, number: int, cells: int) -> Reporter:
-            what = f"cell {number + 1} of {cells}: {titles()[cell.variant]}, {cell.unseen}, seed {cell.seed}"
-
-            def tell(done: int, total: int, message: str) -> None:
-                report(done, total, f"{what}  {message}")
-
-            return tell
-
-        failed = plan.run(hear)
+    with progress_bar("protocol") as progress:
+        failures = plan.run(progress)
     results = plan.results()
     if results:
         text = table_markdown(results, chosen, plan.unseen, chosen[0])
@@ -77,13 +67,13 @@ def protocol(
         (out / "results.csv").write_text(results_csv(results))
         console.print(Markdown(text))
     if quick:
-        console.print("A quick run trains for seconds: its figures mean nothing but that everything runs.")
+        console.print("A quick run trains for seconds: its results mean nothing but that everything runs.")
     console.print(f"written: {out}/table.md, results.csv, and every cell's scores and checkpoints")
-    for cell, reason in failed.items():
-        where = cell.folder(out) / "failed.txt"
+    for cell, reason in failures.items():
+        where = plan.failure_file(cell)
         errors.print(f"anrl: {cell.variant}, {cell.unseen} unseen, seed {cell.seed}: {reason} ({where})")
-    if failed:
-        errors.print(f"anrl: {len(failed)} cells failed and are missing; the same command tries them again")
+    if failures:
+        errors.print(f"anrl: {len(failures)} cells failed and are missing; the same command tries them again")
         raise typer.Exit(1)
 
 

@@ -8,9 +8,9 @@ import typer
 from anrl.checkpoint import Checkpoint
 from anrl.cli.console import console, progress_bar
 from anrl.config import load_config, protocol_names
+from anrl.device import keep_freed_memory, pick_device
 from anrl.methods.variants import VARIANTS
 from anrl.training import train as run_training
-from anrl.training.device import keep_freed_memory, pick_device
 
 
 def train(

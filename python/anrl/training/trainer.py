@@ -22,15 +22,15 @@ from anrl.checkpoint import Checkpoint, build_model
 from anrl.config import Config
 from anrl.config.schema import to_yaml
 from anrl.data import Batch, DomainLoader
+from anrl.device import keep_freed_memory, pick_device
 from anrl.distributed import Ranks, is_lost, join_ranks
 from anrl.errors import ConfigError, Interrupted, ProcessLostError
-from anrl.evaluation.run_folder import HELD_OUT_SCORES
+from anrl.evaluation.run_folder import RunFolder
 from anrl.evaluation.score_files import write_scores
 from anrl.evaluation.splits import split_sources
 from anrl.methods.meta_step import DomainBatch, DomainLosses
 from anrl.methods.registry import make_method
 from anrl.nn import convert_sync_adaptive_norm, recompute_norms
-from anrl.training.device import keep_freed_memory, pick_device
 from anrl.training.loggers import Log, open_log
 from anrl.training.optimizers import Scheduler, make_optimizer, make_scheduler, update_average
 from anrl.training.state import State, restore
@@ -49,7 +49,7 @@ def train(config: Config, report: Reporter | None = None) -> Path:
 
     Writes to ``config.out``: ``config.yaml`` (resolved), ``log.jsonl`` (one line a step and one an epoch),
     ``last.safetensors`` (to go on from), ``best.safetensors`` (highest AUC on held-out source videos, the
-    latest among equals) and the scores of the latter on these videos, ``held_out_scores.csv``. The unseen
+    latest among equals) and the scores of the latter on these videos, ``validation_scores.csv``. The unseen
     domains play no part in any of them, unless ``config.selection`` says so.
 
     In a script that ``torchrun`` started, all processes train one network together: each takes its part of
@@ -131,7 +131,7 @@ class _Run:
                 found = validate(config, self._judged(), self.splits, self.device, self.ranks)
                 progress.thresholds, self.gate = found.thresholds, found.mean_gate
                 if state.scheduler is not None and config.scheduler.every == "epoch":
-                    _move(state.scheduler, found.held_out_auc)
+                    _move(state.scheduler, found.validation_auc)
                 log({"epoch": progress.epoch} | found.entry() | speed, self._steps_done())
                 if found.judged > progress.best_auc:
                     progress.best_epoch = progress.epoch
@@ -250,10 +250,9 @@ class _Run:
     def _save_best(self, found: Validation) -> None:
         self._save("best")
         if self.ranks.is_first:
-            held_out = [split.held_out for split in self.splits]
-            write_scores(
-                self._path("best").with_name(HELD_OUT_SCORES), list(zip(held_out, found.scores, strict=True))
-            )
+            validation = [split.validation for split in self.splits]
+            parts = list(zip(validation, found.scores, strict=True))
+            write_scores(RunFolder(self.config.out).validation_scores, parts)
 
     @contextmanager
     def _open_log(self) -> Iterator[Log]:
@@ -301,10 +300,10 @@ def _resume(config: Config, last: Path, state: State) -> None:
     restore(checkpoint, state)
 
 
-def _move(scheduler: Scheduler, held_out_auc: float) -> None:
+def _move(scheduler: Scheduler, validation_auc: float) -> None:
     """Moves a scheduler at the end of an epoch."""
     if isinstance(scheduler, ReduceLROnPlateau):
-        scheduler.step(held_out_auc)
+        scheduler.step(validation_auc)
         return
     with warnings.catch_warnings():
         # In a run that is resumed at the end of an epoch, the optimizer's steps were another process's.

@@ -22,7 +22,7 @@ _GATE_SAMPLES = 32
 class Validation:
     """What was found."""
 
-    held_out_auc: float
+    validation_auc: float
     """Of all sources' held-out videos together."""
     thresholds: dict[str, float]
     """Equal-error thresholds on the same: "frame" and "video"."""
@@ -36,7 +36,7 @@ class Validation:
     @property
     def judged(self) -> float:
         """What chooses the checkpoint."""
-        return self.held_out_auc if self.target_auc is None else self.target_auc
+        return self.validation_auc if self.target_auc is None else self.target_auc
 
     @property
     def mean_gate(self) -> float | None:
@@ -46,7 +46,7 @@ class Validation:
 
     def entry(self) -> dict[str, Any]:
         """For the log."""
-        found: dict[str, Any] = {"held_out_auc": self.held_out_auc, "thresholds": self.thresholds}
+        found: dict[str, Any] = {"validation_auc": self.validation_auc, "thresholds": self.thresholds}
         if self.target_auc is not None:
             found["target_auc"] = self.target_auc
             found["selection"] = "target: dishonest, the checkpoint is chosen by what it is to be judged on"
@@ -61,7 +61,7 @@ def validate(
     def score(domain: Domain) -> Scores:
         return score_domain(model, domain, config.transform, device, ranks=ranks)[0]
 
-    parts = [score(split.held_out) for split in splits]
+    parts = [score(split.validation) for split in splits]
     frames = Scores.join(parts)
     videos = frames.by_video()
     target_auc = None
@@ -71,7 +71,7 @@ def validate(
     gates = {}
     if ranks.is_first and config.model.norm == "adaptive":
         for split in splits:
-            found = domain_gates(model, split.held_out, config.transform, _GATE_SAMPLES)
-            gates[split.held_out.name] = {name: float(mean.mean()) for name, mean in found.items()}
+            found = domain_gates(model, split.validation, config.transform, _GATE_SAMPLES)
+            gates[split.validation.name] = {name: float(mean.mean()) for name, mean in found.items()}
     thresholds = {"frame": eer(frames)[1], "video": eer(videos)[1]}
     return Validation(auc(videos), thresholds, target_auc, parts, gates)
