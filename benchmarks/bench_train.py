@@ -25,12 +25,12 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.nn import functional as F
 
+from anrl.device import keep_freed_memory
 from anrl.losses import DualCalibration
 from anrl.methods.meta_step import DomainBatch, LossWeights, meta_step
 from anrl.models import ANRLNet
 from anrl.models.conv_block import ConvBlock
 from anrl.nn import recompute_norms
-from anrl.training.device import keep_freed_memory
 
 DOMAINS, INNER_LR = 3, 1e-4
 OURS: dict[str, dict[str, bool]] = {

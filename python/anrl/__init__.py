@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from anrl.config import Config, load_config
     from anrl.data import Domain
     from anrl.errors import AnrlError, ConfigError, DataError
+    from anrl.evaluation import Evaluation, RunFolder, evaluate
     from anrl.training import train
 
 _HOMES = {
@@ -43,7 +44,10 @@ _HOMES = {
     "ConfigError": "errors",
     "DataError": "errors",
     "Domain": "data",
+    "Evaluation": "evaluation",
+    "RunFolder": "evaluation",
     "backend_info": "backend",
+    "evaluate": "evaluation",
     "load_config": "config",
     "train": "training",
 }
@@ -56,11 +60,14 @@ __all__ = [
     "ConfigError",
     "DataError",
     "Domain",
+    "Evaluation",
+    "RunFolder",
     "__version__",
     "backend_info",
     "config",
     "data",
     "errors",
+    "evaluate",
     "evaluation",
     "experiments",
     "load_config",

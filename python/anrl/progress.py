@@ -1,10 +1,10 @@
-"""Protocol of the callbacks that hear how long work goes on."""
+"""Progress of long operations."""
 
 from typing import Protocol
 
 
 class Progress(Protocol):
-    """Called with the steps that are done and those in all."""
+    """A callback that a long operation tells how far it is."""
 
     def __call__(self, done: int, total: int, message: str = "") -> None:
-        """Report progress, with a line about the current step."""
+        """Take the units of work done, their total, and a line about the current one."""

@@ -5,12 +5,12 @@ import sys
 
 import lmdb
 import pytest
+from anrl.cli.names import PROTOCOL_NAMES, VARIANT_NAMES
+from anrl.methods.variants import VARIANTS
 
 import anrl
-from anrl.cli.names import PROTOCOL_NAMES, VARIANT_NAMES
 from anrl.config import protocol_names
 from anrl.data import Domain, decode_image
-from anrl.methods.variants import VARIANTS
 from support.images import write_domain
 from support.training import cli
 

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from anrl.config import load_config
-from anrl.evaluation.score_files import read_scores, write_bob_scores
-from anrl.metrics import Judgement, Scores, find_threshold, judgement_rows, rates
+from anrl.evaluation import read_scores, write_bob_scores
+from anrl.evaluation.tables import metric_texts, text_rows
+from anrl.metrics import Evaluation, Scores, find_threshold, rates
 from anrl.training import train
 from support.training import cli, settings
 
@@ -35,41 +36,43 @@ def write(file, scores):
 
 
 def test_tables_hold_counts_and_intervals():
-    development, evaluation = make(0).by_video(), make(1).by_video()
-    threshold = find_threshold(development)
+    validation, evaluation = make(0).by_video(), make(1).by_video()
+    threshold = find_threshold(validation)
     columns = {
-        "development": Judgement(development, threshold),
-        "evaluation": Judgement(evaluation, threshold),
+        "validation": Evaluation(validation, threshold),
+        "evaluation": Evaluation(evaluation, threshold),
     }
-    table = {row[0]: row[1:] for row in judgement_rows(columns)}
-    assert table[""] == ["development", "evaluation"]
+    table = {row[0]: row[1:] for row in text_rows(columns)}
+    assert table[""] == ["validation", "evaluation"]
     at = rates(evaluation, threshold)
-    missed = at.missed["print"]
-    assert table["APCER print"][1].startswith(f"{100 * missed.rate:.1f} % ({missed.count}/{missed.total}) [")
+    accepted = at.accepted_by_attack["print"]
+    assert table["APCER print"][1].startswith(
+        f"{100 * accepted.rate:.1f} % ({accepted.count}/{accepted.total}) ["
+    )
     assert table["HTER"][1].startswith(f"{100 * at.hter:.1f} % [")
     assert table["APCER (worst)"][1].endswith(at.worst_attack)
     assert "APNRR" not in table
     # Frames of a video are not independent: only the bootstrap, which draws videos, knows how sure they are.
-    frames = Judgement(make(1), threshold)
+    frames = Evaluation(make(1), threshold)
     low, high = frames.intervals["bpcer"]
-    assert frames.entries()["BPCER"].endswith(f"/60) [{100 * low:.1f}, {100 * high:.1f}]")
-    assert frames.entries()["APCER print"].endswith("/30)")
+    assert metric_texts(frames)["BPCER"].endswith(f"/60) [{100 * low:.1f}, {100 * high:.1f}]")
+    assert metric_texts(frames)["APCER print"].endswith("/30)")
     failed = replace(evaluation, score=np.where(np.arange(40) < 5, np.nan, evaluation.score))
-    summary = Judgement(failed, threshold).summary()
+    summary = Evaluation(failed, threshold).summary()
     assert summary["bpnrr"] == {"rate": 0.25, "count": 5, "total": 20}
     json.dumps(summary)
-    assert Judgement(failed, threshold).entries()["BPNRR"] == "25.0 % (5/20)"
+    assert metric_texts(Evaluation(failed, threshold))["BPNRR"] == "25.0 % (5/20)"
 
 
 def test_a_checkpoint_is_judged_at_any_criterion(packs, tmp_path):
     best = train(load_config(settings(packs, tmp_path / "run", epochs=1)))
     done = cli("eval", best, packs[3], "--threshold", "bpcer@10%", "--aggregate", "max", check=0)
-    assert "bpcer@10%, on development data" in done.stdout
+    assert "bpcer@10%, on validation data" in done.stdout
     summary = json.loads((tmp_path / "run/eval/metrics_3.lmdb.json").read_text())
     assert summary["threshold_criterion"] == "bpcer@10%" and summary["video_score"] == "max"
-    development = read_scores(tmp_path / "run/validation_scores.csv").by_video("max")
-    assert summary["video"]["evaluation"]["threshold"] == find_threshold(development, "bpcer@10%")
-    assert summary["video"]["development"]["bpcer"]["rate"] <= 0.1
+    validation = read_scores(tmp_path / "run/validation_scores.csv").by_video("max")
+    assert summary["video"]["evaluation"]["threshold"] == find_threshold(validation, "bpcer@10%")
+    assert summary["video"]["validation"]["bpcer"]["rate"] <= 0.1
     with open(tmp_path / "run/eval/metrics_3.lmdb.csv") as stream:
         rows = {(r["level"], r["metric"]): r for r in csv.DictReader(stream)}
     for level in ("video", "frame"):
@@ -83,17 +86,17 @@ def test_a_checkpoint_is_judged_at_any_criterion(packs, tmp_path):
 def test_a_threshold_comes_from_the_checkpoint_that_is_judged(packs, tmp_path):
     one, two = (train(load_config(settings(packs, tmp_path / str(k), epochs=1, seed=k))) for k in (0, 1))
 
-    def development(checkpoint):
+    def validation(checkpoint):
         cli("eval", checkpoint, packs[3], check=0)
         summary = json.loads((checkpoint.parent / "eval/metrics_3.lmdb.json").read_text())
-        return [summary["frame"]["development"][key] for key in ("threshold", "auc", "hter")]
+        return [summary["frame"]["validation"][key] for key in ("threshold", "auc", "hter")]
 
-    stored = development(one), development(two)
+    stored = validation(one), validation(two)
     assert stored[0] != pytest.approx(stored[1], rel=1e-3)
     guest = shutil.copy(two, one.with_name("last.safetensors"))
-    assert development(guest) == pytest.approx(stored[1])
+    assert validation(guest) == pytest.approx(stored[1])
     one.with_name("validation_scores.csv").unlink()
-    assert development(one) == pytest.approx(stored[0])
+    assert validation(one) == pytest.approx(stored[0])
 
 
 def test_a_threshold_needs_the_sources(packs, tmp_path):
@@ -104,7 +107,7 @@ def test_a_threshold_needs_the_sources(packs, tmp_path):
     shutil.rmtree(moved[0])
     cli("eval", best, packs[3], check=0)
     done = cli("eval", best.with_name("last.safetensors"), packs[3], check=2)
-    assert str(moved[0]) in done.stderr and "held-out samples of the sources" in done.stderr
+    assert str(moved[0]) in done.stderr and "validation samples of the sources" in done.stderr
 
 
 def test_domains_of_one_name_are_not_mixed_up(packs, tmp_path):
@@ -120,27 +123,31 @@ def test_score_files_of_one_name_are_told_apart(tmp_path):
         (tmp_path / name / "eval").mkdir(parents=True)
         files.append(write(tmp_path / name / "eval/scores.csv", make(k + 1)))
     cli("metrics", *files, files[0], "--dev", dev, "--out", tmp_path / "out", check=0)
-    found = [json.loads((tmp_path / f"out/metrics_{k}-eval-scores.json").read_text()) for k in ("bn", "anrl")]
-    assert [f["video"]["evaluation"]["auc"] for f in found] == [
-        Judgement(make(k).by_video(), 0.5).auc for k in (1, 2)
+    summaries = [
+        json.loads((tmp_path / f"out/metrics_{k}-eval-scores.json").read_text()) for k in ("bn", "anrl")
     ]
-    twin = files[0].rename(files[0].with_name("a b.csv"))
-    done = cli("metrics", twin, shutil.copy(twin, twin.with_name("a_b.csv")), "--dev", dev, check=2)
+    assert [f["video"]["evaluation"]["auc"] for f in summaries] == [
+        Evaluation(make(k).by_video(), 0.5).auc for k in (1, 2)
+    ]
+    spaced = files[0].rename(files[0].with_name("a b.csv"))
+    done = cli("metrics", spaced, shutil.copy(spaced, spaced.with_name("a_b.csv")), "--dev", dev, check=2)
     assert "would both be called" in done.stderr
 
 
 def test_score_files_of_others_are_judged(tmp_path):
     dev, ours = write(tmp_path / "dev.csv", make(0)), write(tmp_path / "ours.csv", make(1))
     write_bob_scores(tmp_path / "bobs.csv", make(1))
-    done = cli("metrics", ours, tmp_path / "bobs.csv", "--dev", dev, "--out", tmp_path / "out", check=0)
-    assert "ours, video level" in done.stdout and "(40 development | 40 evaluation)" in done.stdout
-    found = [json.loads((tmp_path / f"out/metrics_{name}.json").read_text()) for name in ("ours", "bobs")]
-    assert found[0] == found[1]
+    done = cli(
+        "metrics", ours, tmp_path / "bobs.csv", "--validation", dev, "--out", tmp_path / "out", check=0
+    )
+    assert "ours, video level" in done.stdout and "(40 validation | 40 evaluation)" in done.stdout
+    summaries = [json.loads((tmp_path / f"out/metrics_{name}.json").read_text()) for name in ("ours", "bobs")]
+    assert summaries[0] == summaries[1]
     assert (tmp_path / "out/roc.png").exists()
     done = cli("metrics", ours, check=2)
-    assert "needs development data" in done.stderr
+    assert "needs validation data" in done.stderr
     done = cli("metrics", ours, "--threshold", "0.5", check=0)
-    assert "0.5000" in done.stdout and "on development data" not in done.stdout
+    assert "0.5000" in done.stdout and "on validation data" not in done.stdout
 
 
 def test_the_other_polarity_is_noticed(tmp_path):

@@ -1,12 +1,12 @@
-"""Score files: ours, and bob's with its other polarity."""
+"""Score files: of anrl, and of bob with its other polarity."""
 
 import numpy as np
 import pytest
 
 from anrl.data import Domain
 from anrl.errors import DataError
+from anrl.evaluation import read_scores, write_bob_scores, write_scores
 from anrl.evaluation.score import scores_of
-from anrl.evaluation.score_files import read_scores, write_bob_scores, write_scores
 from anrl.metrics import Scores, auc, rates
 
 BOB = """claimed_id,test_label,is_bonafide,attack_type,score
@@ -23,23 +23,23 @@ def test_our_files_keep_everything(packs, tmp_path):
     parts = [(d, scores_of(d, draws.random(len(d)))) for d in domains]
     parts[0][1].score[3] = np.nan
     write_scores(tmp_path / "scores.csv", parts)
-    found = read_scores(tmp_path / "scores.csv")
-    expected = Scores.join([scores for _, scores in parts])
-    np.testing.assert_array_equal(found.score, expected.score)
-    np.testing.assert_array_equal(found.label, expected.label)
-    assert list(found.attack) == list(expected.attack) and list(found.subject) == list(expected.subject)
-    assert found.videos[0] == [f"{domains[int(v[0])].name}/{v[2:]}" for v in expected.videos[0]]
+    scores = read_scores(tmp_path / "scores.csv")
+    expected = Scores.join([part for _, part in parts])
+    np.testing.assert_array_equal(scores.score, expected.score)
+    np.testing.assert_array_equal(scores.label, expected.label)
+    assert list(scores.attack) == list(expected.attack) and list(scores.subject) == list(expected.subject)
+    assert scores.videos[0] == [f"{domains[int(v[0])].name}/{v[2:]}" for v in expected.videos[0]]
     assert not list(tmp_path.glob(".*partial"))
 
 
 def test_bobs_polarity_is_turned_and_turned_back(tmp_path):
     (tmp_path / "bob.csv").write_text(BOB)
-    found = read_scores(tmp_path / "bob.csv")
-    assert found.label.tolist() == [0, 0, 1, 1]
-    assert found.score.tolist() == [-1.294497, -27.149229, 3.5, -1.5]
-    assert list(found.attack) == ["", "", "print", "replay"]
-    assert auc(found) == 0.75 and rates(found, -1.4).missed["replay"].count == 1
-    write_bob_scores(tmp_path / "again.csv", found)
+    scores = read_scores(tmp_path / "bob.csv")
+    assert scores.label.tolist() == [0, 0, 1, 1]
+    assert scores.score.tolist() == [-1.294497, -27.149229, 3.5, -1.5]
+    assert list(scores.attack) == ["", "", "print", "replay"]
+    assert auc(scores) == 0.75 and rates(scores, -1.4).accepted_by_attack["replay"].count == 1
+    write_bob_scores(tmp_path / "again.csv", scores)
     assert (tmp_path / "again.csv").read_text().splitlines() == BOB.splitlines()
 
 

@@ -1,6 +1,7 @@
 """Leave-one-domain-out protocols: cells, tables, tests between variants, and what goes wrong."""
 
 import shutil
+import signal
 
 import numpy as np
 import pytest
@@ -9,11 +10,11 @@ from scipy.stats import wilcoxon
 from anrl.checkpoint import Checkpoint
 from anrl.config import load_config
 from anrl.errors import ConfigError, Interrupted
-from anrl.evaluation.score_files import read_scores
-from anrl.experiments import Cell, CellResult, LeaveOneDomainOut, compare, results_csv, table_markdown
-from anrl.experiments.comparison import rows
-from anrl.metrics import Scores, find_threshold
-from support.training import cli, plan, settings, stop_after
+from anrl.evaluation import evaluate, read_scores
+from anrl.experiments import Cell, LeaveOneDomainOut, compare, results_csv, table_markdown
+from anrl.experiments.comparison import MEASURES, rows
+from anrl.metrics import Scores, evaluate_scores
+from support.training import cli, plan, settings
 
 
 def test_every_domain_is_left_out_once_for_each_variant_and_seed(packs, tmp_path):
@@ -30,12 +31,19 @@ def test_every_domain_is_left_out_once_for_each_variant_and_seed(packs, tmp_path
         assert all(video.startswith(cell.unseen + "/") for video in scores.video)
     # A trained cell's threshold is that of its checkpoint.
     cell = Cell("d1", "bn", 1)
-    checkpoint = Checkpoint.read(cell.folder(tmp_path / "out") / "run/best.safetensors")
-    assert find_threshold(results[cell].development) == pytest.approx(checkpoint.progress.thresholds["video"])
+    checkpoint = Checkpoint.read(protocol.run_folder(cell).best)
+    assert results[cell].threshold == pytest.approx(checkpoint.progress.thresholds["video"])
+    again = evaluate(checkpoint)
+    assert (results[cell].auc, results[cell].hter) == (again.auc, again.hter)
     # What is done stays.
     before = {f: f.stat().st_mtime_ns for f in (tmp_path / "out").rglob("*.csv")}
     assert plan(packs, tmp_path / "out", unseen=["d3", "d1"]).run() == {}
     assert before == {f: f.stat().st_mtime_ns for f in (tmp_path / "out").rglob("*.csv")}
+
+
+def interrupt_in_second_step(done, total, message=""):
+    if ": step 2 of" in message:
+        signal.raise_signal(signal.SIGINT)
 
 
 def test_an_interrupted_protocol_goes_on_and_a_lost_cell_is_made_again(packs, tmp_path):
@@ -43,14 +51,17 @@ def test_an_interrupted_protocol_goes_on_and_a_lost_cell_is_made_again(packs, tm
     whole.run()
     protocol = plan(packs, tmp_path / "parts", ("bn",), (0,))
     with pytest.raises(Interrupted):
-        protocol.run(lambda cell, done, total: stop_after(2))
+        protocol.run(interrupt_in_second_step)
     assert protocol.results() == {}
     assert protocol.run() == {}
     shutil.rmtree(Cell("d2", "bn", 0).folder(tmp_path / "parts"))
     assert len(protocol.results()) == 3
-    seen = []
-    protocol.run(lambda cell, done, total: seen.append((cell, done, total)))
-    assert seen == [(Cell("d2", "bn", 0), 2, 4)]
+    told = []
+    protocol.run(lambda done, total, message="": told.append((done, total, message)))
+    # One cell of four runs, the third; each call is about it.
+    title = "batch norm, with depth, d2 unseen, seed 0"
+    assert told[0] == (2, 4, title) and len(told) > 1
+    assert all(call[:2] == (2, 4) and call[2].startswith(f"{title}: step ") for call in told[1:])
     assert results_csv(protocol.results()) == results_csv(whole.results())
 
 
@@ -63,7 +74,7 @@ def test_a_cell_that_fails_is_named_and_the_others_run(packs, tmp_path):
     assert (
         list(failed) == [Cell("d3", "low-level", 0)] and "broken.lmdb" in failed[Cell("d3", "low-level", 0)]
     )
-    assert "Traceback" in (Cell("d3", "low-level", 0).folder(tmp_path / "out") / "failed.txt").read_text()
+    assert "Traceback" in protocol.failure_file(Cell("d3", "low-level", 0)).read_text()
     assert "-" in table_markdown(protocol.results(), ["low-level"], ["d3"])
     shutil.rmtree(broken[3])
     shutil.copytree(packs[3], broken[3])
@@ -99,36 +110,36 @@ def test_another_configuration_is_refused(packs, tmp_path):
 def result(seed, shift):
     draws = np.random.default_rng(seed)
     label = np.repeat([0, 1], 40)
-    parts = [Scores(draws.normal(label * shift, 1), label) for _ in range(2)]
-    return CellResult(*parts)
+    validation, unseen = (Scores(draws.normal(label * shift, 1), label) for _ in range(2))
+    return evaluate_scores({"unseen": unseen}, validation)
 
 
 def test_tables_hold_means_deviations_and_paired_tests():
-    found = {
+    results = {
         Cell(u, v, s): result(100 * i + s + 10 * len(v), {"anrl": 3, "bn": 1}[v])
         for i, u in enumerate("ab")
         for v in ("anrl", "bn")
         for s in (0, 1, 2)
         if (u, v, s) != ("b", "bn", 2)
     }
-    values = {c: r.measures["hter"] for c, r in found.items()}
-    (_, first, _, mean), other = rows(found, "hter", ["anrl", "bn"], ["a", "b"])
+    values = {c: MEASURES["hter"](r) for c, r in results.items()}
+    (_, first, _, mean), other = rows(results, "hter", ["anrl", "bn"], ["a", "b"])
     of_a = [100 * values[Cell("a", "anrl", s)] for s in (0, 1, 2)]
     assert first == f"{np.mean(of_a):.1f} ± {np.std(of_a, ddof=1):.1f}"
     by_seed = [np.mean([100 * values[Cell(u, "anrl", s)] for u in "ab"]) for s in (0, 1, 2)]
     assert mean == f"{np.mean(by_seed):.1f} ± {np.std(by_seed, ddof=1):.1f}"
     assert other[2].endswith("(2 of 3)") and other[3].endswith("(2 of 3)") and "of 3" not in other[1]
-    test = compare(found, "anrl", "bn", "hter")
+    test = compare(results, "anrl", "bn", "hter")
     both = [("a", 0), ("a", 1), ("a", 2), ("b", 0), ("b", 1)]
     pairs = [(values[Cell(u, "bn", s)], values[Cell(u, "anrl", s)]) for u, s in both]
     one, two = np.array(pairs).T
     assert (test.pairs, test.higher, test.lower) == (5, (one > two).sum(), (one < two).sum())
     assert test.difference == pytest.approx((one - two).mean())
     assert test.p_value == pytest.approx(wilcoxon(one, two).pvalue)
-    assert np.isnan(compare(found, "anrl", "anrl", "auc").p_value)
-    text = table_markdown(found, ["anrl", "bn"], ["a", "b"])
+    assert np.isnan(compare(results, "anrl", "anrl", "auc").p_value)
+    text = table_markdown(results, ["anrl", "bn"], ["a", "b"])
     assert "| ANRL | " in text and "| batch norm, with depth | 5 |" in text
-    assert results_csv(found).count("\n") == 12
+    assert results_csv(results).count("\n") == 12
 
 
 @pytest.mark.slow

@@ -69,18 +69,18 @@ def test_training_curves_come_from_the_log(tmp_path):
     entries = [{"step": i, "accuracy_by_domain": {"a": 0.5, "b": 1.0}} | losses for i in range(4)]
     entries += [{"epoch": 0, "validation_auc": 0.7}, {"epoch": 1, "validation_auc": 0.9}]
     (tmp_path / "log.jsonl").write_text("\n".join(map(json.dumps, entries)))
-    losses, accuracy, judged = plot_training(tmp_path / "log.jsonl").axes
+    losses, accuracy, validation = plot_training(tmp_path / "log.jsonl").axes
     assert texts(losses) == ["loss", "classification", "depth"] and texts(accuracy) == ["a", "b"]
-    assert judged.lines[0].get_ydata().tolist() == [0.7, 0.9]
+    assert validation.lines[0].get_ydata().tolist() == [0.7, 0.9]
 
 
 def test_gates_are_drawn_for_every_domain():
     torch.manual_seed(0)
     model = ANRLNet(width=0.05)
     gates = {k: gate_statistics(model, [torch.randn(2, 6, 16, 16) + k]) for k in (0, 1)}
-    (axes,) = plot_gates({f"domain {k}": found for k, found in gates.items()}).axes
+    (axes,) = plot_gates({f"domain {k}": layers for k, layers in gates.items()}).axes
     assert texts(axes) == ["domain 0", "domain 1"] and len(axes.get_xticks()) == 10
-    expected = [float(found.mean()) for found in gates[1].values()]
+    expected = [float(mean.mean()) for mean in gates[1].values()]
     np.testing.assert_allclose(axes.lines[1].get_ydata(), expected, rtol=1e-5)
 
 
@@ -94,8 +94,8 @@ def test_attention_and_depth_show_both_classes(packs, norm):
         assert isinstance(figure, Figure) and len(figure.axes) == rows * 4
         titles = [axes.get_title().split(",")[0] for axes in figure.axes[:4]]
         assert titles == ["bona fide", "bona fide", "attack", "attack"]
-    taught, found = figure.axes[4].images[0].get_array(), figure.axes[8].images[0].get_array()
-    assert taught.shape == found.shape == (2, 2) and taught.max() > 0
+    target, predicted = figure.axes[4].images[0].get_array(), figure.axes[8].images[0].get_array()
+    assert target.shape == predicted.shape == (2, 2) and target.max() > 0
     assert figure.axes[6].images[0].get_array().max() == 0  # attacks are taught to be flat
     assert not model.training and all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
     assert all(p.grad is None for p in model.parameters())

@@ -30,11 +30,14 @@ def run(packs, tmp_path_factory):
 
 
 def test_a_run_becomes_one_page(run):
-    said = []
-    page = write_report(run, say=said.append)
+    told = []
+    page = write_report(run, progress=lambda done, total, message="": told.append((done, total, message)))
     text = page.read_text()
-    assert page == run / "report.html" and said
-    names = {"roc", "det", "training", "tsne", "gates", "attention", "depth", "scores_development"}
+    assert page == run / "report.html"
+    assert all(0 <= done <= total for done, total, _ in told)
+    messages = {message for _, _, message in told}
+    assert {"scoring <unseen> & new", "features of 0.lmdb", "storing roc"} <= messages
+    names = {"roc", "det", "training", "tsne", "gates", "attention", "depth", "scores_validation"}
     for name in names | {"scores__unseen_new"}:
         assert (run / f"figures/{name}.png").exists() and (run / f"figures/{name}.pdf").exists()
     for section in (
@@ -59,7 +62,7 @@ def test_a_run_becomes_one_page(run):
 @pytest.mark.skipif(BROWSER is None, reason="there is no chromium here")
 @pytest.mark.slow
 def test_a_browser_shows_its_tables_and_figures(run, tmp_path):
-    page = write_report(run, tmp_path / "page.html", say=lambda _: None)
+    page = write_report(run, tmp_path / "page.html")
     options = [*QUIET, f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1100,6000"]
     shot = tmp_path / "shot.png"
     subprocess.run([BROWSER, *options, f"--screenshot={shot}", page.as_uri()], check=True, timeout=120)
@@ -67,8 +70,8 @@ def test_a_browser_shows_its_tables_and_figures(run, tmp_path):
     assert pixels.shape == (6000, 1100, 3)
     written = (pixels.sum(2) < 600).mean(1) > 0.005
     assert written.mean() > 0.3  # text or figures in many rows
-    colours = np.abs(pixels - pixels.mean(2, keepdims=True)).max(2) > 60
-    assert colours.mean() > 0.005  # curves and pictures came out
+    colors = np.abs(pixels - pixels.mean(2, keepdims=True)).max(2) > 60
+    assert colors.mean() > 0.005  # curves and pictures came out
     dumped = subprocess.run(
         [BROWSER, *options, "--dump-dom", page.as_uri()],
         check=True,

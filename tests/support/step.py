@@ -4,8 +4,6 @@ import torch
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from anrl.nn import gate_parameters
-
 LABEL = torch.tensor([0, 0, 1, 1])
 
 

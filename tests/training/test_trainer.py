@@ -149,7 +149,7 @@ def test_command_line_from_config_to_scores(packs, tmp_path):
     assert "held-out source videos" in done.stdout
     assert Checkpoint.read(tmp_path / "run/best.safetensors").config.optimizer.lr == 1e-3
     done = cli("eval", tmp_path / "run/best.safetensors", packs[3], check=0)
-    for name in ("HTER", "APCER (worst)", "APCER replay", "BPCER20", "ACER", "AUC", "EER", "development"):
+    for name in ("HTER", "APCER (worst)", "APCER replay", "BPCER20", "ACER", "AUC", "EER", "validation"):
         assert name in done.stdout
     assert (tmp_path / "run/eval/roc.png").read_bytes().startswith(b"\x89PNG")
     rows = (tmp_path / "run/eval/scores_3.lmdb.csv").read_text().splitlines()

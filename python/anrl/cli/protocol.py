@@ -1,18 +1,14 @@
 """``anrl protocol``."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from anrl.cli.console import console, errors, progress_bar
 from anrl.cli.simulated import simulated_packs
-
-if TYPE_CHECKING:
-    from anrl.experiments import Cell
-    from anrl.training.trainer import Reporter
+from anrl.config import protocol_names
+from anrl.methods.registry import METHODS
 
 _DEFAULT = ["anrl", "bn", "in", "adaptive", "no-meta", "no-calibration"]
 _QUICK = ["anrl", "bn", "low-level"]
@@ -20,14 +16,12 @@ _QUICK = ["anrl", "bn", "low-level"]
 
 def protocol(
     file: Annotated[
-        str, typer.Argument(help=f"A training configuration, or one of {', '.join(PROTOCOL_NAMES)}.")
+        str, typer.Argument(help=f"A training configuration, or one of {', '.join(protocol_names())}.")
     ],
     overrides: Annotated[list[str] | None, typer.Argument(help="key=value, as for anrl train.")] = None,
     variants: Annotated[
         str | None,
-        typer.Option(
-            help=f"Rows of the table, with commas: {', '.join(VARIANT_NAMES)}, or a classical method."
-        ),
+        typer.Option(help=f"Rows of the table, with commas: {', '.join(METHODS)}."),
     ] = None,
     seeds: Annotated[str, typer.Option(help="Seeds, with commas.")] = "0,1,2",
     unseen: Annotated[
@@ -48,7 +42,7 @@ def protocol(
     from rich.markdown import Markdown
 
     from anrl.config import load_config
-    from anrl.experiments import LeaveOneDomainOut, results_csv, table_markdown, titles
+    from anrl.experiments import LeaveOneDomainOut, results_csv, table_markdown
 
     name = Path(file).stem
     out = out or Path(f"runs/protocol-{name}{'-quick' if quick else ''}")
@@ -66,17 +60,8 @@ def protocol(
         out,
         unseen.split(",") if unseen else (),
     )
-    with progress_bar("protocol") as report:
-
-        def hear(cell: Cell, number: int, cells: int) -> Progress:
-            what = f"cell {number + 1} of {cells}: {titles()[cell.variant]}, {cell.unseen}, seed {cell.seed}"
-
-            def tell(done: int, total: int, message: str = "") -> None:
-                report(done, total, f"{what}  {message}")
-
-            return tell
-
-        failed = plan.run(hear)
+    with progress_bar("protocol") as progress:
+        failures = plan.run(progress)
     results = plan.results()
     if results:
         text = table_markdown(results, chosen, plan.unseen, chosen[0])
@@ -84,13 +69,13 @@ def protocol(
         (out / "results.csv").write_text(results_csv(results))
         console.print(Markdown(text))
     if quick:
-        console.print("A quick run trains for seconds: its figures mean nothing but that everything runs.")
+        console.print("A quick run trains for seconds: its results mean nothing but that everything runs.")
     console.print(f"written: {out}/table.md, results.csv, and every cell's scores and checkpoints")
-    for cell, reason in failed.items():
-        where = cell.folder(out) / "failed.txt"
+    for cell, reason in failures.items():
+        where = plan.failure_file(cell)
         errors.print(f"anrl: {cell.variant}, {cell.unseen} unseen, seed {cell.seed}: {reason} ({where})")
-    if failed:
-        errors.print(f"anrl: {len(failed)} cells failed and are missing; the same command tries them again")
+    if failures:
+        errors.print(f"anrl: {len(failures)} cells failed and are missing; the same command tries them again")
         raise typer.Exit(1)
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from anrl.cli.console import console
+from anrl.cli.console import console, progress_bar
 
 
 def report(
@@ -15,6 +15,6 @@ def report(
     """Write one HTML page about a run or a protocol: tables, figures, configuration, environment."""
     from anrl.report import write_report
 
-    with console.status("reading") as status:
-        page = write_report(run, out, status.update)
+    with progress_bar("report") as progress:
+        page = write_report(run, out, progress)
     console.print(f"{page}: {page.stat().st_size / 1e6:.1f} MB; it opens in any browser, without a network")

@@ -32,8 +32,8 @@ def train(
 
     from anrl.checkpoint import Checkpoint
     from anrl.config import load_config
+    from anrl.device import keep_freed_memory, pick_device
     from anrl.training import train as run_training
-    from anrl.training.device import keep_freed_memory, pick_device
 
     resolved = load_config(config, overrides or [], method)
     device = pick_device(resolved.device)
@@ -42,5 +42,7 @@ def train(
     with progress_bar("training") as progress:
         best = run_training(resolved, progress)
     reached = Checkpoint.read(best).progress
-    where = "validation videos of the sources" if resolved.selection == "source" else "the targets (dishonest)"
+    where = (
+        "validation videos of the sources" if resolved.selection == "source" else "the targets (dishonest)"
+    )
     console.print(f"{best}: AUC {reached.best_auc:.3f} on {where}")

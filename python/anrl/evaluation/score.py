@@ -1,6 +1,6 @@
-"""Scoring a domain with a trained network."""
+"""Scores, features and gates of a network on a domain."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from anrl.data import Domain, Transform, evaluation_batches
 from anrl.distributed import Ranks
 from anrl.metrics import Scores
-from anrl.metrics.scores import codes
+from anrl.metrics.scores import factorize
 from anrl.nn import evaluation_mode, gate_statistics
+from anrl.progress import Progress
 
 _BATCH = 32
 _ALONE = Ranks()
@@ -22,21 +23,21 @@ def score_domain(
     domain: Domain,
     transform: Transform,
     device: torch.device,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
     ranks: Ranks = _ALONE,
 ) -> tuple[Scores, NDArray[np.float32]]:
-    """Scores every frame of a domain.
+    """Score every frame of a domain.
 
     Args:
         model: The network.
-        domain: What to score.
-        transform: How to read a sample; without its augmentations.
-        device: Where the network is.
-        progress: Told how many frames are done, of how many.
+        domain: The domain to score.
+        transform: The preprocessing of a sample; its augmentations are left out.
+        device: Device of the network.
+        progress: Told the number of frames done by this process, of its part of the domain.
         ranks: The processes that share the work; each must call this, and gets all results.
 
     Returns:
-        The frames' scores, and the features averaged over their pixels: (N, D).
+        The frames' probabilities of attack, and their features averaged over pixels: (N, D).
     """
     own = domain.shard(ranks.rank, ranks.world_size)
     scores, features, done = [], [], 0
@@ -47,36 +48,43 @@ def score_domain(
             features.append(output.features.mean((2, 3)).float())
             done += len(scores[-1])
             if progress is not None:
-                progress(done, len(own))
-        found = [ranks.gather_rows(torch.cat(parts), len(domain)) for parts in (scores, features)]
-    score, feature = (tensor.cpu().numpy() for tensor in found)
+                progress(done, len(own), f"scoring {domain.name}")
+        gathered = [ranks.gather_rows(torch.cat(parts), len(domain)) for parts in (scores, features)]
+    score, feature = (tensor.cpu().numpy() for tensor in gathered)
     return scores_of(domain, score), feature
 
 
 def scores_of(domain: Domain, score: NDArray[np.float64]) -> Scores:
-    """Scores (N,) of a domain's samples, with what is known of the samples."""
+    """Combine scores (N,) of a domain's samples with their labels, videos, attack species and subjects."""
     records = domain.records
     return Scores(score, domain.labels, *zip(*((r.video, r.attack, r.subject) for r in records), strict=True))
 
 
-def video_means(domain: Domain, by_frame: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(frames, D) → (videos, D), videos in the order of their first frames."""
-    names, group = codes([r.video for r in domain.records])
+def video_features(
+    model: nn.Module, domain: Domain, transform: Transform, device: torch.device
+) -> NDArray[np.float32]:
+    """Features of a domain's videos, averaged over pixels and frames.
+
+    Returns:
+        (videos, D), in the order of their first frames.
+    """
+    _, by_frame = score_domain(model, domain, transform, device)
+    names, group = factorize([r.video for r in domain.records])
     sums = np.zeros((len(names), by_frame.shape[1]))
     np.add.at(sums, group, by_frame)
     return (sums / np.bincount(group)[:, None]).astype(np.float32)
 
 
 def video_labels(domain: Domain) -> NDArray[np.int64]:
-    """(videos,): labels, in the same order."""
-    _, group = codes([r.video for r in domain.records])
+    """Labels of a domain's videos, (videos,), in the order of their first frames."""
+    _, group = factorize([r.video for r in domain.records])
     return domain.labels[np.unique(group, return_index=True)[1]]
 
 
 def domain_gates(
     model: nn.Module, domain: Domain, transform: Transform, samples: int = 64
 ) -> dict[str, Tensor]:
-    """What the gates choose on some samples of a domain; see :func:`anrl.nn.gate_statistics`."""
+    """Gates of a network on samples spread evenly over a domain; see :func:`anrl.nn.gate_statistics`."""
     parameter = next(model.parameters())
     return gate_statistics(
         model, _inputs(domain.evenly_spaced(samples), transform, parameter.device, parameter.dtype)
@@ -86,6 +94,6 @@ def domain_gates(
 def _inputs(
     domain: Domain, transform: Transform, device: torch.device, dtype: torch.dtype
 ) -> Iterator[Tensor]:
-    """Every sample of a domain once, in batches, as a network takes them."""
+    """Yield every sample of a domain once, in normalized batches (B, C, S, S)."""
     for batch in evaluation_batches(domain, _BATCH, transform):
         yield transform.normalize(batch.image[:, 0].to(device)).to(dtype)

@@ -1,6 +1,7 @@
-"""Score files: our own CSV, and bob's."""
+"""Score files: CSV of anrl, and of bob."""
 
 import csv
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 from anrl.atomic_io import replacing
 from anrl.data import Domain
 from anrl.errors import DataError
+from anrl.evaluation.run_folder import RunFolder
 from anrl.metrics.scores import Scores
 
 _HEADER = "# label: 0 = bona fide, 1 = attack; score: higher is more like an attack; nan: failure to acquire"
@@ -17,7 +19,7 @@ _BOB_COLUMNS = ("claimed_id", "test_label", "is_bonafide", "attack_type", "score
 
 
 def write_scores(file: str | Path, parts: Sequence[tuple[Domain, Scores]]) -> None:
-    """Writes the scores of the frames of some domains as CSV; the file appears when it is complete."""
+    """Write the scores of the frames of some domains as CSV; the file appears when it is complete."""
     rows = (
         (domain.name, r.path, r.video, r.subject, r.label, r.attack, repr(float(score)))
         for domain, scores in parts
@@ -27,11 +29,11 @@ def write_scores(file: str | Path, parts: Sequence[tuple[Domain, Scores]]) -> No
 
 
 def read_scores(file: str | Path) -> Scores:
-    """Reads scores from CSV: our own, or bob's.
+    """Read scores from CSV of anrl or of bob.
 
-    Ours needs the columns ``label`` and ``score``, and knows ``domain``, ``video``, ``attack`` and
+    anrl's needs the columns ``label`` and ``score``, and reads ``domain``, ``video``, ``attack`` and
     ``subject``; lines that begin with ``#`` are skipped. bob's (bob.pad.base 6: claimed_id, test_label,
-    is_bonafide, attack_type, score) is known by ``is_bonafide``; as its scores are higher for bona fide
+    is_bonafide, attack_type, score) is recognized by ``is_bonafide``; as its scores are higher for bona fide
     samples, their sign is changed. Lines of the same test_label are one video.
 
     Raises:
@@ -65,14 +67,26 @@ def read_scores(file: str | Path) -> Scores:
         attack.append((row.get("attack_type" if is_bob else "attack") or "") if label[-1] else "")
         subject.append(row.get("claimed_id" if is_bob else "subject") or "")
     try:
-        found = Scores(np.array(score), np.array(label), video, attack, subject)
+        scores = Scores(np.array(score), np.array(label), video, attack, subject)
     except ValueError as error:
         raise DataError(f"{file}: {error}") from None
-    return found.flipped() if is_bob else found
+    return scores.flipped() if is_bob else scores
+
+
+def read_validation_scores(run: str | os.PathLike[str]) -> Scores:
+    """Read the scores of a run's best checkpoint on validation frames of the sources.
+
+    Args:
+        run: The run's folder.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    return read_scores(RunFolder(run).validation_scores)
 
 
 def write_bob_scores(file: str | Path, scores: Scores) -> None:
-    """Writes scores as bob's CSV; their sign is changed, as bob's are higher for bona fide samples."""
+    """Write scores as bob's CSV; their sign is changed, as bob's are higher for bona fide samples."""
     rows = (
         (subject, video, str(label == 0), attack, repr(-float(score)))
         for subject, video, label, attack, score in zip(

@@ -1,4 +1,4 @@
-"""Source domains, divided by subject into a part for training and a part for validation."""
+"""Source domains, split by subject into a training part and a validation part."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from anrl.errors import ConfigError
 
 @dataclass(frozen=True)
 class Split:
-    """A source domain, divided by subject."""
+    """Training and validation part of a source domain; no subject is in both."""
 
     train: Domain
     validation: Domain
 
 
 def split_sources(config: Config) -> list[Split]:
-    """Opens the source domains and divides each by subject.
+    """Open the source domains and split each by subject.
 
     Raises:
         ConfigError: two of them have the same name.
@@ -27,10 +27,10 @@ def split_sources(config: Config) -> list[Split]:
     names = [domain.name for domain in domains]
     for name in names:
         if names.count(name) > 1:
-            raise ConfigError(f"sources: two domains are called {name}; set name to tell them apart")
+            raise ConfigError(f"two domains are called {name}; set name to tell them apart", key="sources")
     return [Split(*domain.hold_out(config.validation_fraction, config.seed)) for domain in domains]
 
 
 def open_domains(domains: Sequence[DomainConfig], config: Config) -> list[Domain]:
-    """Opens the packs of some of a configuration's domains."""
+    """Open the packs of some of a configuration's domains."""
     return [domain.open(config.data) for domain in domains]

@@ -1,11 +1,10 @@
-"""Leave one domain out, and the tables of it."""
+"""Leave-one-domain-out protocol and its tables."""
 
 from anrl.experiments.comparison import Comparison, compare, results_csv, table_markdown
-from anrl.experiments.leave_one_out import Cell, CellResult, LeaveOneDomainOut, titles
+from anrl.experiments.leave_one_out import Cell, LeaveOneDomainOut, titles
 
 __all__ = [
     "Cell",
-    "CellResult",
     "Comparison",
     "LeaveOneDomainOut",
     "compare",

@@ -1,26 +1,37 @@
-"""From the cells of a protocol to tables: mean and standard deviation over seeds, and paired tests."""
+"""Tables of a protocol's cells: mean and standard deviation over seeds, and paired tests."""
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from anrl.experiments.leave_one_out import Cell, CellResult, titles
+from anrl.experiments.leave_one_out import Cell, titles
+from anrl.metrics import Evaluation
 
-Results = Mapping[Cell, CellResult]
+Results = Mapping[Cell, Evaluation]
 
-MEASURES = {
-    "hter": "HTER at the threshold from held-out source subjects",
+MEASURES: dict[str, Callable[[Evaluation], float]] = {
+    "hter": lambda evaluation: evaluation.hter,
+    "auc": lambda evaluation: evaluation.auc,
+    "hter_at_target_eer": lambda evaluation: evaluation.at_own_eer.hter,
+    "apcer": lambda evaluation: evaluation.apcer,
+    "bpcer": lambda evaluation: evaluation.bpcer,
+}
+"""Values of a cell, by the names of their columns in ``results.csv``."""
+
+MEASURE_TITLES = {
+    "hter": "HTER at the threshold from validation subjects of the sources",
     "auc": "AUC",
     "hter_at_target_eer": "HTER at the unseen domain's own equal-error threshold (optimistic)",
 }
+"""Measures with a table of their own."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """How a variant's cells compare with a reference's cells of the same unseen domain and seed."""
+    """Comparison of a variant's cells with a reference's cells of the same unseen domain and seed."""
 
     variant: str
     measure: str
@@ -36,12 +47,12 @@ class Comparison:
 
 
 def compare(results: Results, reference: str, variant: str, measure: str) -> Comparison | None:
-    """Compares two variants on the cells that both have; None if there are none."""
+    """Compare two variants on the cells that both have; None if there are none."""
     from scipy.stats import wilcoxon  # takes a second to import
 
     pairs = [
-        (found.measures[measure], results[other].measures[measure])
-        for cell, found in results.items()
+        (MEASURES[measure](result), MEASURES[measure](results[other]))
+        for cell, result in results.items()
         if cell.variant == variant and (other := Cell(cell.unseen, reference, cell.seed)) in results
     ]
     if not pairs:
@@ -61,41 +72,41 @@ def compare(results: Results, reference: str, variant: str, measure: str) -> Com
 
 
 def rows(results: Results, measure: str, variants: Sequence[str], unseen: Sequence[str]) -> list[list[str]]:
-    """A row for every variant: its title, "mean ± sd" over seeds for each unseen domain and for all.
+    """Table rows of a measure, one for every variant: its title, then "mean ± sd" for each unseen domain.
 
-    The last column is the mean over domains of each seed, then mean and standard deviation over seeds. Cells
-    that are missing are dashes; a mean over fewer seeds than others have says how many.
+    The last column is the mean over domains of each seed, then mean and standard deviation over seeds.
+    Missing cells are dashes; a mean over fewer seeds than the others has their number.
     """
     seeds = sorted({cell.seed for cell in results})
-    found = []
+    table = []
     for variant in variants:
         values = np.full((len(seeds), len(unseen)), np.nan)
         for cell, result in results.items():
             if cell.variant == variant and cell.unseen in unseen:
-                values[seeds.index(cell.seed), unseen.index(cell.unseen)] = result.measures[measure]
+                values[seeds.index(cell.seed), unseen.index(cell.unseen)] = MEASURES[measure](result)
         means = values[~np.isnan(values).any(1)].mean(1)
         entries = [_entry(column[~np.isnan(column)], len(seeds)) for column in values.T]
-        found.append([titles()[variant], *entries, _entry(means, len(seeds))])
-    return found
+        table.append([titles()[variant], *entries, _entry(means, len(seeds))])
+    return table
 
 
 def table_markdown(
     results: Results, variants: Sequence[str], unseen: Sequence[str], reference: str = "anrl"
 ) -> str:
-    """All tables as Markdown: each measure, then the paired tests against the reference."""
+    """Format all tables as Markdown: each measure, then the paired tests against the reference."""
     text = [f"Video level, per cent, {over_seeds(len({cell.seed for cell in results}))}.", ""]
-    for measure, title in MEASURES.items():
-        found = rows(results, measure, variants, unseen)
-        text += [f"**{title}**", "", *_lines([["", *unseen, "mean"], *found]), ""]
+    for measure, title in MEASURE_TITLES.items():
+        table = [["", *unseen, "mean"], *rows(results, measure, variants, unseen)]
+        text += [f"**{title}**", "", *_lines(table), ""]
     paired = paired_rows(results, variants, reference)
     text += ["**Paired by unseen domain and seed** (Wilcoxon signed-rank, two-sided)", "", *_lines(paired)]
     return "\n".join(text) + "\n"
 
 
 def paired_rows(results: Results, variants: Sequence[str], reference: str) -> list[list[str]]:
-    """How every other variant compares with the reference: a row of column names, then one for each."""
+    """Table of the paired tests against the reference: a row of column names, then one for each variant."""
     title = titles()[reference]
-    found = [[f"against {title}", "pairs", "HTER", "worse : better", "p", "AUC", "better : worse", "p"]]
+    table = [[f"against {title}", "pairs", "HTER", "worse : better", "p", "AUC", "better : worse", "p"]]
     for variant in variants:
         by_hter, by_auc = (compare(results, reference, variant, measure) for measure in ("hter", "auc"))
         if variant == reference or by_hter is None or by_auc is None:
@@ -105,23 +116,24 @@ def paired_rows(results: Results, variants: Sequence[str], reference: str) -> li
             counts = f"{test.higher} : {test.lower}"
             p_value = "< 0.001" if test.p_value < 0.001 else f"{test.p_value:.3f}"
             entries += [f"{100 * test.difference:+.1f}", counts, p_value]
-        found.append(entries)
-    return found
+        table.append(entries)
+    return table
 
 
 def over_seeds(count: int) -> str:
-    """What the entries of a table are."""
+    """Describe the entries of a table over that many seeds."""
     return "one seed" if count == 1 else f"mean ± standard deviation over {count} seeds"
 
 
 def results_csv(results: Results) -> str:
-    """A line for every cell."""
+    """Format all measures as CSV: a line for every cell."""
     stream = io.StringIO()
-    measures = list(next(iter(results.values())).measures) if results else []
     writer = csv.writer(stream)
-    writer.writerow(["unseen", "variant", "seed", *measures])
+    writer.writerow(["unseen", "variant", "seed", *MEASURES])
     for cell, result in results.items():
-        writer.writerow([cell.unseen, cell.variant, cell.seed, *(result.measures[m] for m in measures)])
+        writer.writerow(
+            [cell.unseen, cell.variant, cell.seed, *(value(result) for value in MEASURES.values())]
+        )
     return stream.getvalue()
 
 
@@ -135,6 +147,6 @@ def _entry(values: np.ndarray, seeds: int) -> str:
 
 
 def _lines(table: Sequence[Sequence[str]]) -> list[str]:
-    """A table in Markdown; its first row are the names of the columns."""
+    """Format a table as lines of Markdown; its first row has the names of the columns."""
     head, *body = ["| " + " | ".join(cells) + " |" for cells in table]
     return [head, "| --- |" + " ---: |" * (len(table[0]) - 1), *body]

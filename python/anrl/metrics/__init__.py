@@ -1,36 +1,52 @@
 """Presentation attack detection metrics in the terms of ISO/IEC 30107-3.
 
 Labels: 0 = bona fide, 1 = attack. A score is higher for attacks (the probability of attack, for instance); a
-sample is taken for an attack if its score is at least the threshold. Rates are fractions in [0, 1].
+sample is classified as an attack if its score is at least the threshold. Rates are fractions in [0, 1].
+
+This package needs numpy and scipy only.
 """
 
-from anrl.metrics.evaluation import Judgement, judgement_rows
+from anrl.metrics.evaluation import Evaluation, evaluate_scores
 from anrl.metrics.intervals import bootstrap
 from anrl.metrics.rates import (
+    Proportion,
     Rates,
-    Share,
+    acer,
+    apcer,
     auc,
+    bpcer,
+    hter,
+    non_response_rates,
+    rates,
+)
+from anrl.metrics.scores import Scores
+from anrl.metrics.thresholds import (
+    Criterion,
     bpcer_at_apcer,
     eer,
     find_threshold,
-    non_response_rates,
-    rates,
+    parse_criterion,
     tpr_at_fpr,
 )
-from anrl.metrics.scores import Scores
 
 __all__ = [
-    "Judgement",
+    "Criterion",
+    "Evaluation",
+    "Proportion",
     "Rates",
     "Scores",
-    "Share",
+    "acer",
+    "apcer",
     "auc",
     "bootstrap",
+    "bpcer",
     "bpcer_at_apcer",
     "eer",
+    "evaluate_scores",
     "find_threshold",
-    "judgement_rows",
+    "hter",
     "non_response_rates",
+    "parse_criterion",
     "rates",
     "tpr_at_fpr",
 ]

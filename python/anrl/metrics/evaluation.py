@@ -1,31 +1,30 @@
-"""All metrics of one set of scores, and the table of them."""
+"""All metrics of one set of scores, and the evaluation of frame scores video by video."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from anrl.metrics.intervals import Interval, bootstrap
-from anrl.metrics.rates import (
-    Rates,
-    Share,
-    auc,
-    bpcer_at_apcer,
-    eer,
-    non_response_rates,
-    percent,
-    rates,
-    tpr_at_fpr,
-)
-from anrl.metrics.scores import Scores
+from anrl.metrics.rates import Proportion, Rates, auc, non_response_rates, rates
+from anrl.metrics.scores import Aggregate, Scores
+from anrl.metrics.thresholds import bpcer_at_apcer, eer, find_threshold, parse_criterion, tpr_at_fpr
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """How well scores separate bona fide samples from attacks, at a threshold from elsewhere."""
+class Evaluation:
+    """Metrics of scores at a threshold that comes from other data."""
 
     scores: Scores
     threshold: float
+    criterion: str | float | None = None
+    """The rule that set the threshold, as :func:`anrl.metrics.find_threshold` takes it."""
+    by_domain: Mapping[str, "Evaluation"] = field(default_factory=dict, repr=False)
+    """The evaluation of every domain by itself, at the same threshold."""
+    frames: "Evaluation | None" = field(default=None, repr=False)
+    """The same at frame level, if this is at video level; it has a threshold of its own."""
+    validation: "Evaluation | None" = field(default=None, repr=False)
+    """The validation data that set the threshold."""
 
     @cached_property
     def auc(self) -> float:
@@ -38,18 +37,48 @@ class Judgement:
 
     @property
     def eer(self) -> float:
-        """Equal error rate on these scores themselves."""
+        """Equal error rate of these scores themselves."""
         return self._eer[0]
+
+    @property
+    def eer_threshold(self) -> float:
+        """Threshold of the equal error rate of these scores themselves."""
+        return self._eer[1]
 
     @cached_property
     def at_threshold(self) -> Rates:
-        """Error rates at the threshold: what a deployed system would see."""
+        """Error rates at the threshold: those of a deployed system."""
         return rates(self.scores, self.threshold)
 
     @cached_property
     def at_own_eer(self) -> Rates:
         """Error rates at these scores' own equal-error threshold: optimistic, as many papers report them."""
-        return rates(self.scores, self._eer[1])
+        return rates(self.scores, self.eer_threshold)
+
+    @property
+    def hter(self) -> float:
+        """Half total error rate at the threshold."""
+        return self.at_threshold.hter
+
+    @property
+    def apcer(self) -> float:
+        """APCER of the worst attack species at the threshold."""
+        return self.at_threshold.apcer
+
+    @property
+    def bpcer(self) -> float:
+        """BPCER at the threshold."""
+        return self.at_threshold.bpcer
+
+    @property
+    def acer(self) -> float:
+        """Mean of ``apcer`` and ``bpcer``."""
+        return self.at_threshold.acer
+
+    @property
+    def accuracy(self) -> float:
+        """Fraction of samples that are classified correctly at the threshold."""
+        return self.at_threshold.accuracy
 
     @cached_property
     def intervals(self) -> dict[str, Interval]:
@@ -67,7 +96,7 @@ class Judgement:
         return {fpr: tpr_at_fpr(self.scores, fpr) for fpr in (0.01, 0.001)}
 
     def summary(self) -> dict[str, Any]:
-        """Everything as plain values, for JSON."""
+        """All metrics as plain values, for JSON; of the domains together only."""
         at, (apnrr, bpnrr) = self.at_threshold, non_response_rates(self.scores)
         return {
             "samples": len(self.scores),
@@ -77,15 +106,15 @@ class Judgement:
             "hter": at.hter,
             "apcer": at.apcer,
             "apcer_worst_attack": at.worst_attack,
-            "apcer_by_attack": {name: _share(share) for name, share in at.missed.items()},
-            "bpcer": _share(at.false_alarms),
+            "apcer_by_attack": {name: _values(part) for name, part in at.accepted_by_attack.items()},
+            "bpcer": _values(at.rejected_bona_fide),
             "acer": at.acer,
             "accuracy": at.accuracy,
             "intervals_95": self.intervals,
             "bpcer_at_apcer": {f"BPCER{n}": value for n, value in self.bpcer_at_apcer.items()},
             "tpr_at_fpr": {str(fpr): value for fpr, value in self.tpr_at_fpr.items()},
-            "apnrr": _share(apnrr),
-            "bpnrr": _share(bpnrr),
+            "apnrr": _values(apnrr),
+            "bpnrr": _values(bpnrr),
             "at_own_eer_threshold": {
                 "threshold": self.at_own_eer.threshold,
                 "hter": self.at_own_eer.hter,
@@ -93,50 +122,58 @@ class Judgement:
             },
         }
 
-    def entries(self) -> dict[str, str]:
-        """Everything as text, by the name of its row in a table."""
-        at, own = self.at_threshold, self.at_own_eer
-        apnrr, bpnrr = non_response_rates(self.scores)
-        found = {
-            "AUC": f"{100 * self.auc:.2f} %{self._interval('auc')}",
-            "EER": f"{percent(self.eer)}{self._interval('eer')}",
-            "threshold": f"{self.threshold:.4f}",
-            "HTER": f"{percent(at.hter)}{self._interval('hter')}",
-            "APCER (worst)": f"{percent(at.apcer)}{self._interval('apcer')} {at.worst_attack}",
-        }
-        for name, share in at.missed.items():
-            found[f"APCER {name}"] = f"{share}{self._exact(share)}"
-        found |= {
-            "BPCER": f"{at.false_alarms}{self._exact(at.false_alarms) or self._interval('bpcer')}",
-            "ACER": f"{percent(at.acer)}{self._interval('acer')}",
-            "accuracy": percent(at.accuracy),
-        }
-        found |= {f"BPCER{n} (APCER {100 / n:g} %)": percent(v) for n, v in self.bpcer_at_apcer.items()}
-        found |= {f"TPR at FPR {100 * fpr:g} %": percent(v) for fpr, v in self.tpr_at_fpr.items()}
-        if apnrr.count or bpnrr.count:
-            found |= {"APNRR": str(apnrr), "BPNRR": str(bpnrr)}
-        found["HTER at own EER threshold (optimistic)"] = f"{percent(own.hter)}, at {own.threshold:.4f}"
-        return found
 
-    def _interval(self, name: str) -> str:
-        return _bounds(self.intervals[name])
+def evaluate_scores(
+    frames: Mapping[str, Scores],
+    validation: Scores | None = None,
+    criterion: str | float = "eer",
+    *,
+    aggregate: Aggregate = "mean",
+) -> Evaluation:
+    """Evaluate the frame scores of some domains, at thresholds from validation frames.
 
-    def _exact(self, share: Share) -> str:
-        """The Clopper-Pearson interval; nothing for frames, which are not independent within a video."""
-        return _bounds(share.interval()) if len(self.scores.videos[0]) == len(self.scores) else ""
+    Args:
+        frames: Scores of the frames of every domain, by its name.
+        validation: Scores of the frames that set the threshold; needed unless the criterion is a number.
+        criterion: See :func:`anrl.metrics.find_threshold`; applied at video and at frame level.
+        aggregate: How a video's score is made of those of its frames.
 
+    Returns:
+        The evaluation of all videos together, with ``by_domain``, ``frames`` and ``validation``.
 
-def judgement_rows(columns: Mapping[str, Judgement]) -> list[list[str]]:
-    """Judgements side by side: a row of column names, then one for every metric, its name first."""
-    entries = [judgement.entries() for judgement in columns.values()]
-    names = dict.fromkeys(name for found in entries for name in found)
-    return [["", *columns], *([name, *(found.get(name, "") for found in entries)] for name in names)]
-
-
-def _share(share: Share) -> dict[str, float | int]:
-    return {"rate": share.rate, "count": share.count, "total": share.total}
+    Raises:
+        ValueError: the criterion is unknown or lacks validation scores, there is no domain, or a video mixes
+            labels.
+    """
+    if not frames:
+        raise ValueError("frames: no domain to evaluate")
+    if validation is None and parse_criterion(criterion).kind != "number":
+        raise ValueError(f"criterion {criterion!r} needs validation scores; give them, or a number")
+    by_frame = _at_one_level(frames, validation, criterion)
+    by_video = _at_one_level(
+        {name: scores.by_video(aggregate) for name, scores in frames.items()},
+        validation.by_video(aggregate) if validation is not None else None,
+        criterion,
+    )
+    by_domain = {
+        name: replace(part, frames=by_frame.by_domain[name]) for name, part in by_video.by_domain.items()
+    }
+    return replace(by_video, by_domain=by_domain, frames=by_frame)
 
 
-def _bounds(interval: Interval) -> str:
-    low, high = interval
-    return f" [{100 * low:.1f}, {100 * high:.1f}]"
+def _at_one_level(
+    domains: Mapping[str, Scores], validation: Scores | None, criterion: str | float
+) -> Evaluation:
+    parts = list(domains.values())
+    together = Scores.join(parts) if len(parts) > 1 else parts[0]
+    threshold = find_threshold(together if validation is None else validation, criterion)
+    validated = Evaluation(validation, threshold, criterion) if validation is not None else None
+    by_domain = {
+        name: Evaluation(scores, threshold, criterion, validation=validated)
+        for name, scores in domains.items()
+    }
+    return Evaluation(together, threshold, criterion, by_domain, validation=validated)
+
+
+def _values(proportion: Proportion) -> dict[str, float | int]:
+    return {"rate": proportion.rate, "count": proportion.count, "total": proportion.total}

@@ -14,11 +14,11 @@ _CELLS_AT_ONCE = 2_000_000
 
 @dataclass(frozen=True)
 class _Class:
-    """The samples of one class, by ascending score."""
+    """Samples of one class, by ascending score."""
 
     score: Floats
     video: NDArray[np.int64]
-    """(n,): the number of each sample's video within the class."""
+    """(n,): index of each sample's video within the class."""
     videos: int
     species: NDArray[np.int64]
 
@@ -31,77 +31,80 @@ def bootstrap(
     resamples: int = 1000,
     seed: int = 0,
 ) -> dict[str, Interval]:
-    """Percentile intervals of the metrics of one set of scores.
+    """Bootstrap percentile intervals of the metrics of one set of scores.
 
     Videos are drawn with replacement within each class, with all of their frames, so that intervals are as
     wide as the number of videos demands.
 
     Args:
         scores: Frames or videos.
-        threshold: For the error rates; without it only "auc" and "eer" are found. It is taken as it is, as
-            one that comes from other data.
-        confidence: Of the intervals.
-        resamples: How often to draw.
-        seed: Of the draws.
+        threshold: For the error rates; without it only "auc" and "eer" are computed. It is the same in all
+            resamples, as it comes from other data.
+        confidence: Coverage of the intervals, in (0, 1).
+        resamples: Number of bootstrap resamples.
+        seed: Seed of the draws.
 
     Returns:
         "auc", "eer" and, at the threshold, "hter", "apcer" (of the worst species), "bpcer" and "acer".
     """
-    real, fake = _classes(scores)
-    places = scores.curves[0]
-    left, right = (np.searchsorted(real.score, fake.score, side) for side in ("left", "right"))
-    real_below, fake_below = (np.searchsorted(part.score, places) for part in (real, fake))
-    found: dict[str, list[Floats]] = {}
-    for real_weight, fake_weight in _draws(real, fake, resamples, seed, len(places)):
-        real_sum, fake_sum = _sums(real_weight), _sums(fake_weight)
-        wins = (real_sum[:, left] + real_sum[:, right]) / 2
-        total = real_sum[:, -1] * fake_sum[:, -1]
-        found.setdefault("auc", []).append((fake_weight * wins).sum(1) / total)
-        missed = fake_sum[:, fake_below] / fake_sum[:, -1:]
-        alarms = 1 - real_sum[:, real_below] / real_sum[:, -1:]
-        best = np.argmin(np.abs(missed - alarms), 1)[:, None]
-        both = np.take_along_axis(missed, best, 1) + np.take_along_axis(alarms, best, 1)
-        found.setdefault("eer", []).append(both[:, 0] / 2)
+    bona_fide, attacks = _classes(scores)
+    thresholds = scores.curves[0]
+    left, right = (np.searchsorted(bona_fide.score, attacks.score, side) for side in ("left", "right"))
+    bona_fide_below, attacks_below = (
+        np.searchsorted(part.score, thresholds) for part in (bona_fide, attacks)
+    )
+    samples: dict[str, list[Floats]] = {}
+    for bona_fide_weight, attack_weight in _draws(bona_fide, attacks, resamples, seed, len(thresholds)):
+        bona_fide_sum, attack_sum = _sums(bona_fide_weight), _sums(attack_weight)
+        wins = (bona_fide_sum[:, left] + bona_fide_sum[:, right]) / 2
+        total = bona_fide_sum[:, -1] * attack_sum[:, -1]
+        samples.setdefault("auc", []).append((attack_weight * wins).sum(1) / total)
+        accepted = attack_sum[:, attacks_below] / attack_sum[:, -1:]
+        rejected = 1 - bona_fide_sum[:, bona_fide_below] / bona_fide_sum[:, -1:]
+        best = np.argmin(np.abs(accepted - rejected), 1)[:, None]
+        both = np.take_along_axis(accepted, best, 1) + np.take_along_axis(rejected, best, 1)
+        samples.setdefault("eer", []).append(both[:, 0] / 2)
         if threshold is None:
             continue
-        pooled = fake_sum[:, np.searchsorted(fake.score, threshold)] / fake_sum[:, -1]
-        bpcer = 1 - real_sum[:, np.searchsorted(real.score, threshold)] / real_sum[:, -1]
-        apcer = _worst(fake, fake_weight, threshold)
+        pooled = attack_sum[:, np.searchsorted(attacks.score, threshold)] / attack_sum[:, -1]
+        passed = bona_fide_sum[:, np.searchsorted(bona_fide.score, threshold)] / bona_fide_sum[:, -1]
+        bpcer = 1 - passed
+        apcer = _worst_apcer(attacks, attack_weight, threshold)
         for name, value in (
             ("hter", (pooled + bpcer) / 2),
             ("apcer", apcer),
             ("bpcer", bpcer),
             ("acer", (apcer + bpcer) / 2),
         ):
-            found.setdefault(name, []).append(value)
+            samples.setdefault(name, []).append(value)
     tails = [(1 - confidence) / 2, (1 + confidence) / 2]
-    result = {}
-    for name, parts in found.items():
+    intervals = {}
+    for name, parts in samples.items():
         low, high = np.quantile(np.concatenate(parts), tails)
-        result[name] = (float(low), float(high))
-    return result
+        intervals[name] = (float(low), float(high))
+    return intervals
 
 
 def _classes(scores: Scores) -> tuple[_Class, _Class]:
-    found = scores.responses
+    scores = scores.responses
     parts = []
     for value in (0, 1):
-        kept = np.flatnonzero(found.label == value)
-        kept = kept[np.argsort(found.score[kept], kind="stable")]
-        _, video = np.unique(found.videos[1][kept], return_inverse=True)
-        parts.append(_Class(found.score[kept], video, int(video.max()) + 1, found.species[1][kept]))
+        kept = np.flatnonzero(scores.label == value)
+        kept = kept[np.argsort(scores.score[kept], kind="stable")]
+        _, video = np.unique(scores.videos[1][kept], return_inverse=True)
+        parts.append(_Class(scores.score[kept], video, int(video.max()) + 1, scores.species[1][kept]))
     return parts[0], parts[1]
 
 
 def _draws(
-    real: _Class, fake: _Class, resamples: int, seed: int, places: int
+    bona_fide: _Class, attacks: _Class, resamples: int, seed: int, thresholds: int
 ) -> Iterator[tuple[Floats, Floats]]:
-    """How often every sample was drawn: (some resamples, samples) for either class, a block at a time."""
+    """Yield how often every sample was drawn, (resamples, samples) of either class, a block at a time."""
     generator = np.random.default_rng(seed)
-    block = max(1, _CELLS_AT_ONCE // max(places, len(real.score), len(fake.score)))
+    block = max(1, _CELLS_AT_ONCE // max(thresholds, len(bona_fide.score), len(attacks.score)))
     for start in range(0, resamples, block):
         rows = min(block, resamples - start)
-        yield _weights(real, rows, generator), _weights(fake, rows, generator)
+        yield _weights(bona_fide, rows, generator), _weights(attacks, rows, generator)
 
 
 def _weights(part: _Class, rows: int, generator: np.random.Generator) -> Floats:
@@ -112,17 +115,17 @@ def _weights(part: _Class, rows: int, generator: np.random.Generator) -> Floats:
 
 
 def _sums(weights: Floats) -> Floats:
-    """(R, n) → (R, n + 1): the sum of the first 0, 1, … weights."""
+    """Cumulative sums of the first 0, 1, … weights: (R, n) → (R, n + 1)."""
     return np.concatenate([np.zeros((len(weights), 1)), np.cumsum(weights, 1)], 1)
 
 
-def _worst(fake: _Class, weights: Floats, threshold: float) -> Floats:
+def _worst_apcer(attacks: _Class, weights: Floats, threshold: float) -> Floats:
     worst = np.zeros(len(weights))
-    missed = fake.score < threshold
-    for species in np.unique(fake.species):
-        own = fake.species == species
+    accepted = attacks.score < threshold
+    for species in np.unique(attacks.species):
+        own = attacks.species == species
         total = weights[:, own].sum(1)
         # A species that a resample happens to lack has no error rate in it.
-        rate = np.divide(weights[:, own & missed].sum(1), total, out=np.zeros(len(total)), where=total > 0)
+        rate = np.divide(weights[:, own & accepted].sum(1), total, out=np.zeros(len(total)), where=total > 0)
         worst = np.maximum(worst, rate)
     return worst

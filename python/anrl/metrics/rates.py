@@ -1,21 +1,15 @@
-"""Error rates in the terms of ISO/IEC 30107-3, and the thresholds they are measured at."""
+"""Error rates at a threshold in the terms of ISO/IEC 30107-3, and the area under the ROC curve."""
 
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import beta
 
 from anrl.metrics.scores import Scores
 
 
-def percent(rate: float) -> str:
-    """0.125 → "12.5 %"."""
-    return f"{100 * rate:.1f} %"
-
-
 @dataclass(frozen=True)
-class Share:
-    """So many of so many."""
+class Proportion:
+    """A count out of a total."""
 
     count: int
     total: int
@@ -26,14 +20,17 @@ class Share:
         return self.count / self.total
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
-        """The Clopper-Pearson interval of the rate: exact if samples are independent, as videos are."""
-        rest, tail = self.total - self.count, (1 - confidence) / 2
-        low = float(beta.ppf(tail, self.count, rest + 1)) if self.count else 0.0
-        high = float(beta.ppf(1 - tail, self.count + 1, rest)) if rest else 1.0
-        return low, high
+        """Clopper-Pearson confidence interval of the rate.
+
+        It is exact for independent samples: for videos, not for the frames of a video.
+        """
+        from scipy.stats import binomtest  # takes a second to import
+
+        interval = binomtest(self.count, self.total).proportion_ci(confidence, method="exact")
+        return float(interval.low), float(interval.high)
 
     def __str__(self) -> str:
-        """For example "19.5 % (78/400)"."""
+        """Format as in "19.5 % (78/400)"."""
         return f"{percent(self.rate)} ({self.count}/{self.total})"
 
 
@@ -42,158 +39,115 @@ class Rates:
     """Error rates at one threshold; all are fractions in [0, 1]."""
 
     threshold: float
-    """A sample is taken for an attack if its score is at least this."""
-    missed: dict[str, Share]
-    """Attacks taken for bona fide, for each attack species ("attack" where it is unknown)."""
-    false_alarms: Share
-    """Bona fide samples taken for attacks."""
+    """A sample is classified as an attack if its score is at least this."""
+    accepted_by_attack: dict[str, Proportion]
+    """Attacks classified as bona fide, for each attack species ("attack" where it is unknown)."""
+    rejected_bona_fide: Proportion
+    """Bona fide samples classified as attacks."""
 
     @property
-    def missed_in_all(self) -> Share:
-        """Attacks of all species taken for bona fide."""
-        return Share(sum(s.count for s in self.missed.values()), sum(s.total for s in self.missed.values()))
+    def accepted_attacks(self) -> Proportion:
+        """Attacks of all species together that are classified as bona fide."""
+        species = self.accepted_by_attack.values()
+        return Proportion(sum(s.count for s in species), sum(s.total for s in species))
 
     @property
     def apcer_by_attack(self) -> dict[str, float]:
-        """Attack presentation classification error rate of every species."""
-        return {name: share.rate for name, share in self.missed.items()}
+        """Attack presentation classification error rate (APCER) of every species."""
+        return {name: proportion.rate for name, proportion in self.accepted_by_attack.items()}
 
     @property
     def worst_attack(self) -> str:
-        """The species whose APCER is highest."""
-        return max(self.missed, key=lambda name: self.missed[name].rate)
+        """Name of the species with the highest APCER."""
+        return max(self.accepted_by_attack, key=lambda name: self.accepted_by_attack[name].rate)
 
     @property
     def apcer(self) -> float:
         """APCER of the worst species."""
-        return self.missed[self.worst_attack].rate
+        return self.accepted_by_attack[self.worst_attack].rate
 
     @property
     def bpcer(self) -> float:
         """Bona fide presentation classification error rate."""
-        return self.false_alarms.rate
+        return self.rejected_bona_fide.rate
 
     @property
     def acer(self) -> float:
-        """Mean of ``apcer`` (of the worst species) and ``bpcer``."""
+        """Average classification error rate: mean of ``apcer`` (of the worst species) and ``bpcer``."""
         return (self.apcer + self.bpcer) / 2
 
     @property
     def hter(self) -> float:
         """Half total error rate: mean of the error rate of all attacks pooled and ``bpcer``."""
-        return (self.missed_in_all.rate + self.bpcer) / 2
+        return (self.accepted_attacks.rate + self.bpcer) / 2
 
     @property
     def accuracy(self) -> float:
-        """Share of all samples that are taken for what they are."""
-        missed, alarms = self.missed_in_all, self.false_alarms
-        return 1 - (missed.count + alarms.count) / (missed.total + alarms.total)
-
-
-def auc(scores: Scores) -> float:
-    """Area under the ROC curve: the chance that an attack scores higher than a bona fide sample."""
-    from sklearn.metrics import roc_auc_score  # takes a second to import
-
-    found = scores.responses
-    return float(roc_auc_score(found.label, found.score))
+        """Fraction of all samples that are classified correctly."""
+        attacks, bona_fide = self.accepted_attacks, self.rejected_bona_fide
+        return 1 - (attacks.count + bona_fide.count) / (attacks.total + bona_fide.total)
 
 
 def rates(scores: Scores, threshold: float) -> Rates:
-    """Error rates at a threshold, which should come from other data than ``scores``."""
-    found = scores.responses
-    is_attack, said_attack = found.label == 1, found.score >= threshold
-    names, species = found.species
-    total = np.bincount(species[is_attack], minlength=len(names))
-    missed = np.bincount(species[is_attack & ~said_attack], minlength=len(names))
-    by_attack = {
-        name or "attack": Share(int(missed[i]), int(total[i])) for i, name in enumerate(names) if total[i]
+    """Error rates at a threshold, which should come from other data than ``scores``.
+
+    Samples without a score take no part.
+    """
+    scores = scores.responses
+    is_attack, predicted_attack = scores.label == 1, scores.score >= threshold
+    names, species = scores.species
+    totals = np.bincount(species[is_attack], minlength=len(names))
+    accepted = np.bincount(species[is_attack & ~predicted_attack], minlength=len(names))
+    accepted_by_attack = {
+        name or "attack": Proportion(int(accepted[i]), int(totals[i]))
+        for i, name in enumerate(names)
+        if totals[i]
     }
-    alarms = Share(int((said_attack & ~is_attack).sum()), int((~is_attack).sum()))
-    return Rates(threshold, dict(sorted(by_attack.items())), alarms)
+    rejected = Proportion(int((predicted_attack & ~is_attack).sum()), int((~is_attack).sum()))
+    return Rates(threshold, dict(sorted(accepted_by_attack.items())), rejected)
 
 
-def non_response_rates(scores: Scores) -> tuple[Share, Share]:
+def apcer(scores: Scores, threshold: float) -> float:
+    """Attack presentation classification error rate of the worst attack species, in [0, 1]."""
+    return rates(scores, threshold).apcer
+
+
+def bpcer(scores: Scores, threshold: float) -> float:
+    """Bona fide presentation classification error rate, in [0, 1]."""
+    return rates(scores, threshold).bpcer
+
+
+def acer(scores: Scores, threshold: float) -> float:
+    """Average classification error rate: mean of :func:`apcer` and :func:`bpcer`, in [0, 1]."""
+    return rates(scores, threshold).acer
+
+
+def hter(scores: Scores, threshold: float) -> float:
+    """Half total error rate: mean of the error rate of all attacks pooled and :func:`bpcer`, in [0, 1]."""
+    return rates(scores, threshold).hter
+
+
+def auc(scores: Scores) -> float:
+    """Area under the ROC curve: the probability that an attack scores higher than a bona fide sample.
+
+    Equal scores count one half.
+    """
+    bona_fide, attacks = scores.by_class
+    lower = np.searchsorted(bona_fide, attacks, "left").sum()
+    not_higher = np.searchsorted(bona_fide, attacks, "right").sum()
+    return float(int(lower + not_higher) / (2 * len(bona_fide) * len(attacks)))
+
+
+def non_response_rates(scores: Scores) -> tuple[Proportion, Proportion]:
     """Failures to acquire: APNRR (of attacks) and BPNRR (of bona fide samples)."""
     failed = np.isnan(scores.score)
-    attacks, real = (
-        Share(int(failed[scores.label == value].sum()), int((scores.label == value).sum()))
+    attacks, bona_fide = (
+        Proportion(int(failed[scores.label == value].sum()), int((scores.label == value).sum()))
         for value in (1, 0)
     )
-    return attacks, real
+    return attacks, bona_fide
 
 
-def eer(scores: Scores) -> tuple[float, float]:
-    """Equal error rate and its threshold.
-
-    Of all thresholds between (and just outside) the scores, takes the one where the error rates of attacks
-    (all species pooled) and bona fide samples differ least, and returns their mean. The threshold is finite.
-    """
-    thresholds, missed, false_alarms = scores.curves
-    best = int(np.argmin(np.abs(missed - false_alarms)))
-    return float((missed[best] + false_alarms[best]) / 2), float(thresholds[best])
-
-
-def find_threshold(development: Scores, criterion: str | float = "eer") -> float:
-    """The threshold that a criterion gives on development data, to be used on evaluation data.
-
-    Args:
-        development: Scores that the system is set up with; not those it is judged by.
-        criterion: "eer"; "min-hter"; "apcer@X", the highest threshold with an APCER of at most X for every
-            attack species; "bpcer@X", the lowest with a BPCER of at most X; X a fraction ("apcer@0.05") or in
-            per cent ("apcer@5%"). A number is itself the threshold.
-
-    Returns:
-        A finite threshold, half-way between scores.
-
-    Raises:
-        ValueError: the criterion is unknown, or X is not in [0, 1].
-    """
-    if (number := as_number(criterion)) is not None:
-        return number
-    assert isinstance(criterion, str)
-    kind, _, value = criterion.partition("@")
-    if criterion == "eer":
-        return eer(development)[1]
-    thresholds, missed, false_alarms = development.curves
-    if criterion == "min-hter":
-        return float(thresholds[int(np.argmin(missed + false_alarms))])
-    if kind not in ("apcer", "bpcer"):
-        raise ValueError(f"criterion {criterion!r} is none of eer, min-hter, apcer@X, bpcer@X and a number")
-    limit = _fraction(value, criterion)
-    if kind == "bpcer":
-        return float(thresholds[int(np.argmax(false_alarms <= limit))])
-    return float(thresholds[len(thresholds) - 1 - int(np.argmax((development.worst_missed <= limit)[::-1]))])
-
-
-def bpcer_at_apcer(scores: Scores, apcer: float) -> float:
-    """The lowest BPCER that these scores allow where no species' APCER exceeds ``apcer``.
-
-    Both from the same scores: BPCER10, BPCER20 and BPCER100 are those at 0.1, 0.05 and 0.01.
-    """
-    _, _, false_alarms = scores.curves
-    return float(false_alarms[scores.worst_missed <= apcer].min())
-
-
-def tpr_at_fpr(scores: Scores, fpr: float) -> float:
-    """The highest share of attacks detected where at most ``fpr`` of bona fide samples are rejected."""
-    _, missed, false_alarms = scores.curves
-    return float(1 - missed[false_alarms <= fpr].min())
-
-
-def as_number(text: str | float) -> float | None:
-    """The threshold that a criterion is, if it is a finite number."""
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if np.isfinite(value) else None
-
-
-def _fraction(text: str, criterion: str) -> float:
-    try:
-        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise ValueError(f"criterion {criterion!r}: {text!r} is no fraction in [0, 1]")
-    return value
+def percent(rate: float) -> str:
+    """Format a fraction: 0.125 → "12.5 %"."""
+    return f"{100 * rate:.1f} %"

@@ -12,8 +12,8 @@ Floats = NDArray[np.float64]
 Aggregate = Literal["mean", "median", "min", "max"]
 
 
-def codes(names: Sequence[str] | NDArray[Any]) -> tuple[list[str], NDArray[np.int64]]:
-    """The distinct names, in the order they come first, and for every name the number of its like."""
+def factorize(names: Sequence[str] | NDArray[Any]) -> tuple[list[str], NDArray[np.int64]]:
+    """Distinct names, in order of first occurrence, and (N,) the index of each name among them."""
     known: dict[str, int] = {}
     if isinstance(names, np.ndarray):
         names = names.tolist()
@@ -25,15 +25,15 @@ def codes(names: Sequence[str] | NDArray[Any]) -> tuple[list[str], NDArray[np.in
 class Scores:
     """Scores of N samples (frames or videos).
 
-    A score that is not a number stands for a failure to acquire: the sample got no answer. Such samples take
-    no part in error rates; their share has a name of its own (non-response rate).
+    A score that is not a number stands for a failure to acquire. Such samples take no part in error rates;
+    their fraction is the non-response rate.
 
     Args:
         score: (N,): probability of attack, or anything else that is higher for attacks.
         label: (N,): 0 = bona fide, 1 = attack.
-        video: (N,): the video each belongs to; by default each is its own.
+        video: (N,): name of the video of each sample; by default each is a video of its own.
         attack: (N,): attack species; empty for bona fide samples or if unknown, as by default.
-        subject: (N,): who is shown, if known.
+        subject: (N,): name of the person shown, if known.
 
     Raises:
         ValueError: lengths differ, there are no samples with a score, a class is missing, a label is neither
@@ -47,7 +47,7 @@ class Scores:
     subject: Sequence[str] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
-        """Checks the arrays and fills in what was left out."""
+        """Check the arrays and fill in the defaults."""
         count = len(self.score)
         given: dict[str, Any] = {
             "score": np.asarray(self.score, np.float64),
@@ -76,12 +76,12 @@ class Scores:
             object.__setattr__(self, name, values)
 
     def __len__(self) -> int:
-        """N."""
+        """Return the number of samples N."""
         return len(self.score)
 
     @staticmethod
     def join(parts: Sequence["Scores"]) -> "Scores":
-        """The samples of several domains together; videos of the same name in two domains stay two."""
+        """Concatenate the samples of several domains; videos of the same name in two domains stay apart."""
         return Scores(
             np.concatenate([p.score for p in parts]),
             np.concatenate([p.label for p in parts]),
@@ -103,51 +103,55 @@ class Scores:
     @cached_property
     def by_class(self) -> tuple[Floats, Floats]:
         """The scores of bona fide samples and of attacks, each in ascending order, without failures."""
-        found = self.responses
-        real, fake = (np.sort(found.score[found.label == value]) for value in (0, 1))
-        return real, fake
+        scores = self.responses
+        bona_fide, attacks = (np.sort(scores.score[scores.label == value]) for value in (0, 1))
+        return bona_fide, attacks
 
     @cached_property
     def curves(self) -> tuple[Floats, Floats, Floats]:
-        """Thresholds and, at each, the share of attacks missed and of bona fide samples rejected.
+        """Thresholds and, at each, the fraction of attacks accepted and of bona fide samples rejected.
 
         The thresholds are finite and ascend: one below all scores, one between any two, one above all.
         """
-        real, fake = self.by_class
-        thresholds = _between(np.unique(np.concatenate([real, fake])))
-        return thresholds, _below(fake, thresholds), 1 - _below(real, thresholds)
+        bona_fide, attacks = self.by_class
+        thresholds = _between(np.unique(np.concatenate([bona_fide, attacks])))
+        return thresholds, _below(attacks, thresholds), 1 - _below(bona_fide, thresholds)
 
     @cached_property
-    def worst_missed(self) -> Floats:
-        """The share missed of the attack species that is missed most, at every threshold of ``curves``."""
-        found, thresholds = self.responses, self.curves[0]
-        species = found.species[1]
-        attacks = found.label == 1
+    def worst_accepted(self) -> Floats:
+        """APCER of the worst attack species at every threshold of ``curves``."""
+        scores, thresholds = self.responses, self.curves[0]
+        species = scores.species[1]
+        attacks = scores.label == 1
         worst = np.zeros(len(thresholds))
         for one in np.unique(species[attacks]):
-            own = np.sort(found.score[attacks & (species == one)])
+            own = np.sort(scores.score[attacks & (species == one)])
             worst = np.maximum(worst, _below(own, thresholds))
         return worst
 
     @cached_property
     def videos(self) -> tuple[list[str], NDArray[np.int64]]:
-        """The names of the videos, in the order of their first samples, and each sample's video."""
-        return codes(self.video)
+        """Names of the videos, in order of their first samples, and (N,) the index of each sample's video."""
+        return factorize(self.video)
 
     @cached_property
     def species(self) -> tuple[list[str], NDArray[np.int64]]:
-        """The names of the attack species, and each sample's; that of bona fide samples means nothing."""
-        return codes(self.attack)
+        """Names of the attack species and (N,) the index of each sample's.
 
-    def by_video(self, how: Aggregate = "mean") -> "Scores":
-        """One score for every video, in the order of their first frames.
+        The species of bona fide samples has no meaning.
+        """
+        return factorize(self.attack)
+
+    def by_video(self, aggregate: Aggregate = "mean") -> "Scores":
+        """Aggregate the frames' scores to one for every video, in the order of their first frames.
 
         Args:
-            how: What to make of a video's frames, those without a score left out. A video without any score
-                is a failure to acquire.
+            aggregate: "mean", "median", "min" or "max" of a video's frames that have a score. A video without
+                any is a failure to acquire.
 
         Raises:
-            ValueError: a video has frames of both classes or of two attack species, or ``how`` is unknown.
+            ValueError: a video has frames of both classes or of two attack species, or ``aggregate`` is
+                unknown.
         """
         names, group = self.videos
         _, first = np.unique(group, return_index=True)
@@ -160,16 +164,16 @@ class Scores:
                 "their own"
             )
         attack, subject = ([values[i] for i in first.tolist()] for values in (self.attack, self.subject))
-        score = _aggregate(self.score, group, len(names), how)
+        score = _aggregate(self.score, group, len(names), aggregate)
         return Scores(score, self.label[first], names, attack, subject)
 
     def flipped(self) -> "Scores":
-        """The same with the sign of every score changed: from or to "higher is more bona fide"."""
+        """Change the sign of every score: from or to "higher is more bona fide"."""
         return replace(self, score=-self.score)
 
 
 def _between(levels: Floats) -> Floats:
-    """Places half-way between ascending levels, and one below and one above all."""
+    """Thresholds half-way between ascending scores, and one below and one above all."""
     outside = max(1e-6, 1e-6 * float(np.abs(levels).max()))
     middle = levels[:-1] + np.diff(levels) / 2
     # Half-way between neighbouring floating-point numbers is one of them; it must be the upper one.
@@ -181,24 +185,24 @@ def _below(ascending: Floats, thresholds: Floats) -> Floats:
     return np.searchsorted(ascending, thresholds, "left") / len(ascending)
 
 
-def _aggregate(score: Floats, group: NDArray[np.int64], groups: int, how: Aggregate) -> Floats:
+def _aggregate(score: Floats, group: NDArray[np.int64], groups: int, aggregate: Aggregate) -> Floats:
     kept = ~np.isnan(score)
     score, group = score[kept], group[kept]
     result = np.full(groups, np.nan)
     counts = np.bincount(group, minlength=groups)
     some = counts > 0
-    if how == "mean":
+    if aggregate == "mean":
         result[some] = np.bincount(group, score, groups)[some] / counts[some]
         return result
     ordered = score[np.lexsort((score, group))]
     ends = np.cumsum(counts)[some]
     starts = ends - counts[some]
-    if how == "min":
+    if aggregate == "min":
         result[some] = ordered[starts]
-    elif how == "max":
+    elif aggregate == "max":
         result[some] = ordered[ends - 1]
-    elif how == "median":
+    elif aggregate == "median":
         result[some] = (ordered[(starts + ends - 1) // 2] + ordered[(starts + ends) // 2]) / 2
     else:
-        raise ValueError(f"how must be 'mean', 'median', 'min' or 'max', not {how!r}")
+        raise ValueError(f"aggregate must be 'mean', 'median', 'min' or 'max', not {aggregate!r}")
     return result

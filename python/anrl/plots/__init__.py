@@ -1,4 +1,4 @@
-"""Figures. Each function returns a matplotlib figure; :func:`save_figure` stores it as PNG and PDF."""
+"""Figures of scores, training, features and samples; :func:`save_figure` stores one as PNG and PDF."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from anrl.plots.images import plot_attention, plot_depth, plot_samples
 
 
 def save_figure(figure: Figure, path: str | Path) -> None:
-    """Writes ``path.png`` and ``path.pdf``."""
+    """Write a figure as ``path.png`` and ``path.pdf``."""
     for ending in ("png", "pdf"):
         figure.savefig(Path(f"{path}.{ending}"), dpi=150)
 

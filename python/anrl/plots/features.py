@@ -1,4 +1,4 @@
-"""Maps of features, and what the gates chose."""
+"""t-SNE maps of features, and gates of adaptive normalization."""
 
 from collections.abc import Mapping, Sequence
 
@@ -15,14 +15,14 @@ def plot_tsne(
     unseen: str,
     seed: int = 0,
 ) -> Figure:
-    """Draws t-SNE maps of features, a panel for each method.
+    """Draw t-SNE maps of features, a panel for each method.
 
     Args:
-        features: For each method the features of every domain, (N, D).
+        features: Features of every domain, (N, D), by method.
         labels: Labels of every domain, (N,).
         domains: Names of the domains.
         unseen: The domain that was not trained on.
-        seed: Of t-SNE.
+        seed: Seed of t-SNE.
     """
     from sklearn.manifold import TSNE  # takes a second to import
 
@@ -51,25 +51,25 @@ def plot_tsne(
 
 
 def plot_gates(gates: Mapping[str, Mapping[str, Tensor]]) -> Figure:
-    """Draws what adaptive normalization chose: 1 is batch normalization, 0 instance normalization.
+    """Draw the gates of adaptive normalization: 1 is batch normalization, 0 instance normalization.
 
     A line for each domain: the mean over channels of every layer's gate, from input to output, in a band from
     the 10th to the 90th percentile of the channels.
 
     Args:
-        gates: For each domain the result of :func:`anrl.nn.gate_statistics`.
+        gates: Result of :func:`anrl.nn.gate_statistics` by domain.
     """
     layers = list(next(iter(gates.values())))
     figure = Figure(figsize=(0.45 * len(layers) + 2.5, 3.8), layout="constrained")
     axes = figure.subplots()
     places = np.arange(len(layers))
-    for k, (domain, found) in enumerate(gates.items()):
-        channels = [found[layer].double().numpy() for layer in layers]
+    for k, (domain, by_layer) in enumerate(gates.items()):
+        channels = [by_layer[layer].double().numpy() for layer in layers]
         axes.plot(places, [c.mean() for c in channels], marker="o", markersize=3, color=f"C{k}", label=domain)
         low, high = ([np.quantile(c, q) for c in channels] for q in (0.1, 0.9))
         axes.fill_between(places, low, high, color=f"C{k}", alpha=0.12, linewidth=0)
     axes.axhline(0.5, color="0.7", linestyle=":")
-    axes.set(ylim=(0, 1), ylabel="instance <- gate -> batch", title="What the gates chose")
+    axes.set(ylim=(0, 1), ylabel="instance <- gate -> batch", title="Gates")
     short = [layer.removesuffix(".norm").replace("extractor.", "").replace("stages.", "") for layer in layers]
     axes.set_xticks(places, short, rotation=60, ha="right", fontsize="small")
     axes.legend(fontsize="small", ncols=2)

@@ -1,4 +1,4 @@
-"""Pictures of samples, and of what a network makes of them."""
+"""Images of samples, with attention maps and depth maps of a network."""
 
 from collections.abc import Sequence
 
@@ -10,16 +10,16 @@ from torch import Tensor
 
 from anrl import _anrl
 from anrl.data import Domain, Transform, evaluation_batches
-from anrl.models import ANRLNet
+from anrl.models.base import Model
 from anrl.nn import evaluation_mode
 
 
 def plot_samples(domain: Domain, count: int = 8) -> Figure:
-    """Shows samples of a domain: a row for bona fide ones and for each attack species.
+    """Show samples of a domain: a row for bona fide ones and for each attack species.
 
     Args:
         domain: The samples.
-        count: How many of each kind at most, evenly spread over the domain.
+        count: Maximum number of each kind, evenly spread over the domain.
 
     Raises:
         DataError: an image cannot be read.
@@ -43,18 +43,18 @@ def plot_samples(domain: Domain, count: int = 8) -> Figure:
     return figure
 
 
-def plot_attention(model: ANRLNet, domain: Domain, transform: Transform, count: int = 4) -> Figure:
-    """Shows where in an image the network finds what speaks for an attack, after Grad-CAM.
+def plot_attention(model: Model, domain: Domain, transform: Transform, count: int = 4) -> Figure:
+    """Show where in an image the network finds evidence for an attack, by Grad-CAM.
 
-    Under every image lies its map: the features of the extractor, weighted by the mean gradient of the
-    difference of the two logits, negative parts left out, as a share of the map's largest value; the title is
+    Below every image is its map: the features of the extractor, weighted by the mean gradient of the
+    difference of the two logits, without negative parts, divided by the map's largest value; the title is
     P(attack). (Selvaraju et al.: Grad-CAM, ICCV 2017.)
 
     Args:
         model: The network.
-        domain: Its samples; ``count`` bona fide ones and as many attacks, evenly spread.
-        transform: How to read them.
-        count: See ``domain``.
+        domain: The domain whose samples to show, evenly spread.
+        transform: The preprocessing of a sample.
+        count: Number of bona fide samples, and of attacks.
     """
     image, shown, label, _ = _examples(model, domain, transform, count)
     with evaluation_mode(model), torch.enable_grad():
@@ -74,33 +74,33 @@ def plot_attention(model: ANRLNet, domain: Domain, transform: Transform, count: 
     return figure
 
 
-def plot_depth(model: ANRLNet, domain: Domain, transform: Transform, count: int = 4) -> Figure:
-    """Shows images, the depth that the network was taught (nothing for attacks) and the depth that it finds.
+def plot_depth(model: Model, domain: Domain, transform: Transform, count: int = 4) -> Figure:
+    """Show images, target depth maps (zero for attacks) and the depth maps that the network predicts.
 
     Args:
         model: The network.
-        domain: Its samples; ``count`` bona fide ones and as many attacks, evenly spread.
-        transform: How to read them.
-        count: See ``domain``.
+        domain: The domain whose samples to show, evenly spread.
+        transform: The preprocessing of a sample.
+        count: Number of bona fide samples, and of attacks.
     """
     image, shown, label, depth = _examples(model, domain, transform, count)
     with evaluation_mode(model), torch.inference_mode():
-        found = model(image).depth[:, 0].cpu().numpy()
+        predicted = model(image).depth[:, 0].cpu().numpy()
     titles = ["attack" if c else "bona fide" for c in label]
     figure, rows = _rows(len(shown), titles, domain.name, 3)
     for column in range(len(shown)):
         rows[0][column].imshow(shown[column])
         rows[1][column].imshow(depth[column], cmap="viridis", vmin=0, vmax=1)
-        rows[2][column].imshow(found[column], cmap="viridis", vmin=0, vmax=1)
-    for row, name in zip(rows, ("image", "taught", "found"), strict=True):
+        rows[2][column].imshow(predicted[column], cmap="viridis", vmin=0, vmax=1)
+    for row, name in zip(rows, ("image", "target", "predicted"), strict=True):
         row[0].set_ylabel(name)
     return figure
 
 
 def _examples(
-    model: ANRLNet, domain: Domain, transform: Transform, count: int
+    model: Model, domain: Domain, transform: Transform, count: int
 ) -> tuple[Tensor, NDArray[np.uint8], list[int], NDArray[np.float32]]:
-    """Network input (n, C, S, S), pictures (n, S, S, 3), labels and depth maps (n, D, D) of some samples."""
+    """Load network inputs (n, C, S, S), pictures (n, S, S, 3), labels and depth maps (n, D, D) of samples."""
     kinds = [domain.of_class(label).evenly_spaced(count) for label in (0, 1)]
     parameter = next(model.parameters())
     plain = Transform(image_size=transform.image_size, color="rgb", output="uint8")

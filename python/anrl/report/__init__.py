@@ -1,4 +1,4 @@
-"""One HTML page about a run or a protocol, which opens anywhere without a network."""
+"""Report of a run or a protocol: one HTML page that opens without a network."""
 
 from anrl.report.page import write_report
 

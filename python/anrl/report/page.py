@@ -1,7 +1,6 @@
-"""The page: its sections, rendered into one file."""
+"""Report page: sections rendered into one HTML file."""
 
 import platform
-from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
@@ -11,14 +10,17 @@ import torch
 import anrl
 from anrl.atomic_io import replacing
 from anrl.errors import DataError
+from anrl.evaluation import RunFolder
+from anrl.experiments import LeaveOneDomainOut
 from anrl.plots import save_figure
+from anrl.progress import Progress
 from anrl.report.protocols import protocol_sections
 from anrl.report.runs import run_sections
 from anrl.report.sections import Section, Table
 
 
-def write_report(run: str | Path, out: str | Path | None = None, say: Callable[[str], None] = print) -> Path:
-    """Writes the page of a training run or of a protocol, and its figures as files.
+def write_report(run: str | Path, out: str | Path | None = None, progress: Progress | None = None) -> Path:
+    """Write the page of a training run or of a protocol, and its figures as files.
 
     The figures are in the page, and beside it in the folder ``figures``, each as PNG and PDF.
 
@@ -26,43 +28,45 @@ def write_report(run: str | Path, out: str | Path | None = None, say: Callable[[
         run: The folder that ``anrl train`` or ``anrl protocol`` wrote. The packs of its configuration are
             read again.
         out: The page; by default ``report.html`` in the folder.
-        say: Told what is being made.
+        progress: Told the number of parts done, of all, and the part being made.
 
     Returns:
-        The page's path.
+        Path of the page.
 
     Raises:
         DataError: the folder holds neither, or a pack is missing.
     """
-    run = Path(run)
-    if (run / "best.safetensors").exists():
-        title, sections = f"Run {run.name}", run_sections(run, say)
-    elif (run / "cells").exists():
-        title, sections = f"Protocol {run.name}", protocol_sections(run, say)
+    folder = RunFolder(run)
+    if folder.best.exists():
+        title, sections = f"Run {folder.path.name}", run_sections(folder, progress)
+    elif LeaveOneDomainOut.is_folder(folder.path):
+        title, sections = f"Protocol {folder.path.name}", protocol_sections(folder.path, progress)
     else:
         raise DataError(
-            f"{run}: holds neither best.safetensors (of anrl train) nor cells (of anrl protocol); name the "
-            "folder that one of them wrote"
+            f"holds neither {folder.best.name} (of anrl train) nor cells (of anrl protocol); name the folder "
+            "that one of them wrote",
+            path=str(folder),
         )
-    page = Path(out) if out is not None else run / "report.html"
+    page = Path(out) if out is not None else folder.report
     loader = jinja2.PackageLoader("anrl.report", "")
     environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
     text = environment.get_template("page.html.jinja").render(
         title=title,
-        subtitle="Labels: 0 = bona fide, 1 = attack. A score is the probability of attack; a sample is taken "
-        "for an attack if its score is at least the threshold. "
+        subtitle="Labels: 0 = bona fide, 1 = attack. A score is the probability of attack; a sample is "
+        "classified as an attack if its score is at least the threshold. "
         f"Written {date.today()} by anrl {anrl.__version__}.",
         sections=[*sections, _environment()],
     )
     page.parent.mkdir(parents=True, exist_ok=True)
     with replacing(page) as partial:
         partial.write_text(text)
-    say("storing the figures")
-    folder = page.parent / "figures"
-    folder.mkdir(exist_ok=True)
-    for section in sections:
-        for picture in section.pictures:
-            save_figure(picture.figure, folder / picture.name)
+    figures = RunFolder(page.parent).figures
+    figures.mkdir(exist_ok=True)
+    pictures = [picture for section in sections for picture in section.pictures]
+    for number, picture in enumerate(pictures):
+        if progress is not None:
+            progress(number, len(pictures), f"storing {picture.name}")
+        save_figure(picture.figure, figures / picture.name)
     return page
 
 

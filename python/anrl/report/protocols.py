@@ -1,39 +1,39 @@
-"""The page of a protocol."""
+"""Report sections of a protocol."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 from anrl.checkpoint import Checkpoint
 from anrl.config.schema import to_yaml
-from anrl.evaluation.score import score_domain, video_means
-from anrl.evaluation.splits import open_domains
+from anrl.device import pick_device
+from anrl.evaluation import open_domains
+from anrl.evaluation.score import video_features
 from anrl.experiments import Cell, LeaveOneDomainOut, titles
-from anrl.experiments.comparison import MEASURES, over_seeds, paired_rows, rows
+from anrl.experiments.comparison import MEASURE_TITLES, over_seeds, paired_rows, rows
 from anrl.methods.registry import METHODS
 from anrl.plots import plot_det, plot_roc
+from anrl.progress import Progress
 from anrl.report.runs import data_section, show_features, show_gates
 from anrl.report.sections import Section, Table
-from anrl.training.device import pick_device
 
 _MAPPED = ("bn", "in", "adaptive", "anrl")
 
 
-def protocol_sections(out: Path, say: Callable[[str], None]) -> list[Section]:
-    """All of it but the environment."""
+def protocol_sections(out: Path, progress: Progress | None = None) -> list[Section]:
+    """All sections of a protocol's report but the environment."""
     protocol = LeaveOneDomainOut.open(out)
     results = protocol.results()
     table = Section("Results")
     table.notes.append(
         f"Every domain is unseen in turn. Video level, per cent, {over_seeds(len(protocol.seeds))}. "
-        "Thresholds come from held-out subjects of the sources, but for the last of the three tables."
+        "Thresholds come from validation subjects of the sources, except in the last of the three tables."
     )
     missing = [cell for cell in protocol.cells() if cell not in results]
     for cell in missing:
         table.warnings.append(f"Missing: {titles()[cell.variant]}, {cell.unseen} unseen, seed {cell.seed}.")
     head = ["", *protocol.unseen, "mean"]
-    for measure, title in MEASURES.items():
-        found = rows(results, measure, protocol.variants, protocol.unseen)
-        table.tables.append(Table(title, [head, *found]))
+    for measure, title in MEASURE_TITLES.items():
+        body = rows(results, measure, protocol.variants, protocol.unseen)
+        table.tables.append(Table(title, [head, *body]))
     if len(protocol.variants) > 1:
         reference = protocol.variants[0]
         table.tables.append(
@@ -45,54 +45,54 @@ def protocol_sections(out: Path, say: Callable[[str], None]) -> list[Section]:
     seed = protocol.seeds[0]
     curves = Section(f"Curves, seed {seed}")
     for unseen in protocol.unseen:
-        found_scores = {
-            titles()[variant]: results[cell].evaluation
+        scores = {
+            titles()[variant]: results[cell].scores
             for variant in protocol.variants
             if (cell := Cell(unseen, variant, seed)) in results
         }
-        if found_scores:
+        if scores:
             curves.show(
-                plot_roc(found_scores, f"{unseen} unseen"),
+                plot_roc(scores, f"{unseen} unseen"),
                 f"roc_{unseen}",
                 f"ROC, {unseen} unseen, video level.",
             )
             curves.show(
-                plot_det(found_scores, f"{unseen} unseen"),
+                plot_det(scores, f"{unseen} unseen"),
                 f"det_{unseen}",
                 f"DET, {unseen} unseen, video level.",
             )
     sections = [table, curves]
     trained = [v for v in _MAPPED if Cell(protocol.unseen[0], v, seed) in results]
     if trained:
-        sections.append(_inside(protocol, protocol.unseen[0], seed, trained, say))
+        sections.append(_inside(protocol, protocol.unseen[0], seed, trained, progress))
     config = protocol.config
     domains = open_domains([*config.sources, *config.targets], config)
     data = data_section(domains, [])
     citations = {name: kind.citation for name, kind in METHODS.items()}
     cited = [[titles()[v], citations[v]] for v in protocol.variants if citations[v]]
     methods = Section("Methods", tables=[Table("Where they come from", [["", ""], *cited])] if cited else [])
-    methods.notes.append("What is not named here is ANRL (Liu et al., ACM MM 2021) or a part of it.")
+    methods.notes.append("Methods not named here are ANRL (Liu et al., ACM MM 2021) or a part of it.")
     return [*sections, data, methods, Section("Configuration", code=[to_yaml(config)])]
 
 
 def _inside(
-    protocol: LeaveOneDomainOut, unseen: str, seed: int, variants: list[str], say: Callable[[str], None]
+    protocol: LeaveOneDomainOut, unseen: str, seed: int, variants: list[str], progress: Progress | None
 ) -> Section:
-    """Feature maps of some variants side by side, and the gates of the adaptive one."""
+    """Section of feature maps of some variants side by side, and the gates of the adaptive one."""
     section = Section(f"Inside the networks, {unseen} unseen, seed {seed}")
     features = {}
-    for variant in variants:
+    for number, variant in enumerate(variants):
         cell = Cell(unseen, variant, seed)
         config = protocol.cell_config(cell)
-        checkpoint = Checkpoint.read(cell.folder(protocol.out) / "run" / "best.safetensors")
+        checkpoint = Checkpoint.read(protocol.run_folder(cell).best)
         device = pick_device(config.device)
         model = checkpoint.model().to(device)
         targets = open_domains(config.targets, config)
         domains = [*targets, *open_domains(config.sources, config)]
-        say(f"features of {titles()[variant]}")
+        if progress is not None:
+            progress(number, len(variants), f"features of {titles()[variant]}")
         features[titles()[variant]] = [
-            video_means(domain, score_domain(model, domain, config.transform, device)[1])
-            for domain in domains
+            video_features(model, domain, config.transform, device) for domain in domains
         ]
         if variant == variants[-1] and config.model.norm == "adaptive":
             show_gates(section, model, domains, config)

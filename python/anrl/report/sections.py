@@ -1,4 +1,4 @@
-"""What a page is made of: tables, pictures, text."""
+"""Sections of a report page: tables, pictures, text."""
 
 import base64
 import io
@@ -11,7 +11,7 @@ from anrl.atomic_io import as_file_name
 
 @dataclass
 class Table:
-    """A title, and rows of cells; the first row are the names of the columns."""
+    """A title, and rows of cells; the first row has the names of the columns."""
 
     title: str
     rows: list[list[str]]
@@ -19,7 +19,7 @@ class Table:
 
 @dataclass
 class Picture:
-    """A figure, the name of its files, and what it shows."""
+    """A figure, the name of its files, and its caption."""
 
     figure: Figure
     name: str
@@ -35,7 +35,7 @@ class Picture:
 
 @dataclass
 class Section:
-    """A part of the page."""
+    """A section of the page."""
 
     title: str
     warnings: list[str] = field(default_factory=list)
@@ -45,5 +45,5 @@ class Section:
     code: list[str] = field(default_factory=list)
 
     def show(self, figure: Figure, name: str, caption: str) -> None:
-        """Adds a figure."""
+        """Add a figure to the section."""
         self.pictures.append(Picture(figure, as_file_name(name), caption))

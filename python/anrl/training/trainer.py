@@ -22,6 +22,7 @@ from anrl.checkpoint import Checkpoint, build_model
 from anrl.config import Config
 from anrl.config.schema import to_yaml
 from anrl.data import Batch, DomainLoader
+from anrl.device import keep_freed_memory, pick_device
 from anrl.distributed import Ranks, is_lost, join_ranks
 from anrl.errors import ConfigError, Interrupted, ProcessLostError
 from anrl.evaluation.run_folder import RunFolder
@@ -31,7 +32,6 @@ from anrl.methods.meta_step import DomainBatch, DomainLosses
 from anrl.methods.registry import find_method
 from anrl.nn import convert_sync_adaptive_norm, recompute_norms
 from anrl.progress import Progress
-from anrl.training.device import keep_freed_memory, pick_device
 from anrl.training.loggers import Log, open_log
 from anrl.training.optimizers import Scheduler, make_optimizer, make_scheduler, update_average
 from anrl.training.state import State, restore

@@ -1,0 +1,63 @@
+"""Bootstrap intervals: against a plain loop, and of copied frames."""
+
+import numpy as np
+
+from anrl.metrics import auc, bootstrap, eer, rates
+from support.scores import make
+
+
+def test_intervals_hold_the_estimate_and_respect_videos():
+    generator = np.random.default_rng(0)
+    label = np.repeat([0, 1], 40)
+    score = generator.normal(label, 1.0)
+    attack = ["" if not c else "ab"[i % 2] for i, c in enumerate(label)]
+    one = make(score, label, attack=attack)
+    intervals, at = bootstrap(one, 0.5), rates(one, 0.5)
+    for name, value in {
+        "auc": auc(one),
+        "eer": eer(one)[0],
+        "hter": at.hter,
+        "apcer": at.apcer,
+        "bpcer": at.bpcer,
+        "acer": at.acer,
+    }.items():
+        low, high = intervals[name]
+        assert low <= value <= high and 0 < high - low < 0.5, name
+    # The same frames ten times in one video are no more evidence than once.
+    video = [str(i) for i in range(80)]
+    copies = make(
+        np.repeat(score, 10),
+        np.repeat(label, 10),
+        np.repeat(video, 10).tolist(),
+        np.repeat(attack, 10).tolist(),
+    )
+    for name, interval in bootstrap(copies, 0.5).items():
+        np.testing.assert_allclose(interval, intervals[name], atol=1e-12)
+
+
+def test_bootstrap_draws_are_those_of_a_plain_loop():
+    generator = np.random.default_rng(1)
+    label = np.repeat([0, 1], [60, 90])
+    score = np.round(generator.normal(label, 1.5), 1)
+    video = [f"v{i // 3}" for i in range(150)]
+    attack = ["" if not c else ("a", "b")[(i // 3) % 2] for i, c in enumerate(label)]
+    scores = make(score, label, video, attack)
+    draws = np.random.default_rng(5)
+    plain = {name: [] for name in ("auc", "eer", "hter", "apcer", "bpcer", "acer")}
+    names = {c: sorted({v for v, own in zip(video, label, strict=True) if own == c}) for c in (0, 1)}
+    for _ in range(4000):
+        chosen = [v for c in (0, 1) for v in draws.choice(names[c], len(names[c]))]
+        rows = np.concatenate([np.flatnonzero(np.array(video) == v) for v in chosen])
+        drawn = make(score[rows], label[rows], attack=[attack[i] for i in rows])
+        at = rates(drawn, 0.7)
+        plain["auc"].append(auc_by_counting(drawn)), plain["eer"].append(eer(drawn)[0])
+        for name in ("hter", "apcer", "bpcer", "acer"):
+            plain[name].append(getattr(at, name))
+    for name, interval in bootstrap(scores, 0.7, resamples=4000).items():
+        expected = np.quantile(plain[name], [0.025, 0.975])
+        np.testing.assert_allclose(interval, expected, atol=0.02, err_msg=name)
+
+
+def auc_by_counting(scores):
+    real, fake = scores.score[scores.label == 0], scores.score[scores.label == 1]
+    return np.mean((fake[:, None] > real) + (fake[:, None] == real) / 2)
