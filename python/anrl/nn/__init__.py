@@ -8,16 +8,19 @@ from anrl.nn.gate_parameters import gate_parameters
 from anrl.nn.gate_statistics import gate_statistics
 from anrl.nn.gates import GATES, Gate, make_gate
 from anrl.nn.modes import evaluation_mode
+from anrl.nn.norms import NORMS, NormLayer, make_norm
 from anrl.nn.sync_batch_norm import SyncBatchNorm2d
 from anrl.ops import recompute_norms
 
 __all__ = [
     "GATES",
+    "NORMS",
     "AdaptiveNorm",
     "AdaptiveNorm1d",
     "AdaptiveNorm2d",
     "AdaptiveNorm3d",
     "Gate",
+    "NormLayer",
     "SyncBatchNorm2d",
     "average_tensors",
     "convert_adaptive_norm",
@@ -27,5 +30,6 @@ __all__ = [
     "gate_parameters",
     "gate_statistics",
     "make_gate",
+    "make_norm",
     "recompute_norms",
 ]
