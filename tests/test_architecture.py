@@ -22,11 +22,11 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "python" / "anrl"
 
 LAYERS = (
-    ("_anrl", "errors", "atomic_io"),
+    ("_anrl", "errors", "atomic_io", "progress"),
     ("metrics", "distributed"),
     ("ops",),
-    ("backend", "data", "nn"),
-    ("losses", "synth"),
+    ("data", "nn"),
+    ("backend", "device", "losses", "synth"),
     ("models",),
     ("methods",),
     ("config",),
@@ -44,8 +44,8 @@ LAYERS = (
 NARROWER = {
     "_anrl": set(),
     "metrics": {"errors"},
-    "data": {"_anrl", "errors", "atomic_io"},
-    "synth": {"data", "errors", "atomic_io"},
+    "data": {"_anrl", "errors", "atomic_io", "progress"},
+    "synth": {"data", "errors", "atomic_io", "progress"},
 }
 """Those that import less than their layer allows."""
 

@@ -4,7 +4,7 @@ Nothing is unpickled, so a checkpoint from a stranger cannot run code.
 """
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from anrl.config import Config, load_config
 from anrl.errors import DataError
-from anrl.models import ANRLNet
+from anrl.models import build_model
+from anrl.models.base import Model
 
 FORMAT = "anrl-3"
 
@@ -76,9 +77,12 @@ class Checkpoint:
         start = prefix + "."
         return {k.removeprefix(start): v for k, v in self.tensors.items() if k.startswith(start)}
 
-    def model(self) -> ANRLNet:
-        """The network with the stored weights (their average, if there is one), in evaluation mode."""
-        model = build_model(self.config)
+    def model(self) -> Model:
+        """Build the network with the stored weights (their average, if there is one), in evaluation mode."""
+        options = self.config.model
+        if hasattr(options, "weights"):
+            options = replace(options, weights=None)  # the checkpoint has them
+        model = build_model(options, self.config.transform.channels)
         self.load_into(model, "average" if self.part("average") else "model")
         return model.eval()
 
@@ -101,12 +105,6 @@ class Checkpoint:
         except RuntimeError as error:
             first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
             raise DataError(f"{self.path}: the checkpoint belongs to another architecture: {first}") from None
-
-
-def build_model(config: Config) -> ANRLNet:
-    """The network that a configuration describes, freshly initialized."""
-    settings = config.model
-    return ANRLNet(config.transform.channels, settings.width, settings.norm, settings.gate)
 
 
 def _parse_yaml(text: str) -> dict[str, Any]:

@@ -16,8 +16,9 @@ use crate::image::brightness_contrast::BrightnessContrast;
 use crate::image::color::HsvShift;
 use crate::image::crop::{Landmarks, Region};
 use crate::sample::augmentation::Augmentation;
-use crate::sample::batch::{Item, load};
+use crate::sample::batch::load;
 use crate::sample::random::Key;
+use crate::sample::transform::Item;
 
 #[pyclass(module = "anrl._anrl", frozen)]
 pub(super) struct Transform {

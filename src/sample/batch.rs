@@ -2,23 +2,8 @@
 
 use rayon::prelude::*;
 
-use super::augmentation::Augmentation;
-use super::transform::{Transform, Value};
+use super::transform::{Item, Transform, Value};
 use crate::error::DataError;
-use crate::image::crop::Landmarks;
-
-/// One sample to load.
-#[derive(Debug, Clone, Copy)]
-pub struct Item<'a> {
-    /// The encoded image.
-    pub image: &'a [u8],
-    /// The encoded depth map; none means zero everywhere (an attack).
-    pub depth: Option<&'a [u8]>,
-    /// Landmarks for the crop.
-    pub landmarks: Option<&'a Landmarks>,
-    /// The augmentation.
-    pub augmentation: Augmentation,
-}
 
 /// Loads `items` into `images` (items, channels, S, S) and `depths` (items, D, D) on the current pool.
 ///

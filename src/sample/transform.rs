@@ -1,16 +1,28 @@
 //! One sample: bytes to the normalized image (channels, S, S) and the depth map (D, D).
 
 use super::augmentation::Augmentation;
-use super::batch::Item;
 use super::depth::write_depth;
 use crate::error::{DataError, InvalidSetting};
 use crate::image::color::{HsvShift, Row};
-use crate::image::crop::crop_to_landmarks;
+use crate::image::crop::{Landmarks, crop_to_landmarks};
 use crate::image::decode::{Decoder, decode};
 use crate::image::flip::flip;
 use crate::image::resize::linear;
 use crate::image::{Image, PixelFormat};
 use crate::simd::vectorized;
+
+/// One sample to load.
+#[derive(Debug, Clone, Copy)]
+pub struct Item<'a> {
+    /// The encoded image.
+    pub image: &'a [u8],
+    /// The encoded depth map; none means zero everywhere (an attack).
+    pub depth: Option<&'a [u8]>,
+    /// Landmarks for the crop.
+    pub landmarks: Option<&'a Landmarks>,
+    /// The augmentation.
+    pub augmentation: Augmentation,
+}
 
 /// A type of output values.
 pub trait Value: Copy + Send + Sync + Default + 'static {

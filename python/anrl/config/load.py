@@ -14,6 +14,7 @@ from anrl.config.protocols import protocol_file, protocol_names
 from anrl.config.schema import Config, DomainConfig
 from anrl.errors import ConfigError
 from anrl.methods.registry import MethodEntry, find_method
+from anrl.models import model_options
 
 
 def load_config(
@@ -52,7 +53,7 @@ def load_config(
             OmegaConf.update(given, key, OmegaConf.from_dotlist([f"value={value}"]).value)
         config = _resolve(given)
     except ConfigKeyError as error:
-        hint = _nearest(str(error.full_key), _method_options(given))
+        hint = _nearest(str(error.full_key), _schemas(given))
         raise ConfigError(f"{where}{error.full_key}: no such key{hint}") from None
     except OmegaConfBaseException as error:
         key = f"{error.full_key}: " if getattr(error, "full_key", None) else ""
@@ -70,42 +71,47 @@ def load_config(
 
 
 def _resolve(given: DictConfig) -> Config:
-    """Merge settings into the schema; the method's name decides the schema of its section."""
+    """Merge settings into the schema; the names of method and model decide the schemas of their sections."""
     entry = _entry(given)
     schema = OmegaConf.structured(Config)
-    schema.method = OmegaConf.structured(_options(entry))
+    schema.method = OmegaConf.structured(entry.load().Options)
     defaults = OmegaConf.create({"method": dict(entry.options), "model": dict(entry.model)})
+    model_name = str(_section(given, "model").get("name", "anrl"))
+    schema.model = OmegaConf.structured(model_options(model_name))
+    if (channels := _section(given, "model").get("in_channels")) is not None:
+        defaults.transform = {"color": {3: "rgb", 6: "rgb_hsv"}.get(channels, "rgb_hsv")}
     config = OmegaConf.to_object(OmegaConf.merge(schema, defaults, given))
     assert isinstance(config, Config)
     return config
 
 
-def _entry(given: DictConfig) -> MethodEntry:
-    section = given.get("method", {})
+def _section(given: DictConfig, key: str) -> Any:
+    section = given.get(key, {})
     if not OmegaConf.is_dict(section) and not isinstance(section, Mapping):
-        raise ConfigError(f"expected options, as in {{name: anrl}}, not {section!r}", key="method")
-    entry = find_method(str(section.get("name", "anrl")))
+        raise ConfigError(f"expected options, as in {{name: anrl}}, not {section!r}", key=key)
+    return section
+
+
+def _entry(given: DictConfig) -> MethodEntry:
+    entry = find_method(str(_section(given, "method").get("name", "anrl")))
     if entry.is_classical:
         raise ConfigError(f"{entry.title} is not trained in epochs; anrl protocol fits it", key="method.name")
     return entry
 
 
-def _options(entry: MethodEntry) -> type:
-    options: type = entry.load().Options
-    return options
-
-
-def _method_options(given: DictConfig) -> type:
+def _schemas(given: DictConfig) -> dict[str, type]:
+    """Options classes of the sections that have a name."""
     try:
-        return _options(_entry(given))
+        model = model_options(str(_section(given, "model").get("name", "anrl")))
+        return {"method": _entry(given).load().Options, "model": model}
     except ConfigError:
-        return type(Config().method)
+        return {"method": type(Config().method), "model": type(Config().model)}
 
 
 def _choose_method(given: DictConfig, method: str) -> None:
     entry = find_method(method)
-    known = {f.name for f in fields(_options(entry))} if not entry.is_classical else set()
-    section = given.get("method", {})
+    known = {f.name for f in fields(entry.load().Options)} if not entry.is_classical else set()
+    section = _section(given, "method")
     kept = {key: section[key] for key in section if key in known}
     given.method = OmegaConf.create(kept | dict(entry.options) | {"name": method})
     given.merge_with(OmegaConf.create({"model": dict(entry.model)}) if entry.model else {})
@@ -130,10 +136,10 @@ def _keys(settings: Any, prefix: str = "") -> Iterator[str]:
             yield from _keys(value, f"{prefix}{f.name}.")
 
 
-def _nearest(key: str, options: type) -> str:
+def _nearest(key: str, schemas: Mapping[str, type]) -> str:
     """The key that may have been meant by an unknown one: the same last part, or one spelled alike."""
-    known = [k for k in _keys(Config()) if not k.startswith("method.")]
-    known += [f"method.{f.name}" for f in fields(options)]
+    known = [k for k in _keys(Config()) if k.partition(".")[0] not in schemas or k in schemas]
+    known += [f"{section}.{f.name}" for section, options in schemas.items() for f in fields(options)]
     known += [f"sources.{f.name}" for f in fields(DomainConfig)]
     path = re.sub(r"\[\d+\]|\.\d+", "", key)
     parent, _, last = path.rpartition(".")

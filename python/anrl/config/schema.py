@@ -1,7 +1,7 @@
 """The configuration of a training run: typed, with every default in one place.
 
-The sections ``method`` and ``transform`` are the options of their own classes: ``Options`` of the method's
-class (:mod:`anrl.methods`), and :class:`anrl.data.Transform`.
+The sections ``method``, ``model`` and ``transform`` are the options of their own classes: ``Options`` of the
+method's class (:mod:`anrl.methods`), :func:`anrl.models.model_options`, and :class:`anrl.data.Transform`.
 """
 
 from dataclasses import dataclass, field
@@ -13,6 +13,7 @@ from omegaconf import MISSING, OmegaConf
 from anrl.data import Domain, Transform
 from anrl.errors import ConfigError
 from anrl.methods.anrl import ANRLOptions
+from anrl.models import ANRLNetOptions
 
 
 @dataclass
@@ -33,16 +34,6 @@ class DomainConfig:
         root = Path(data)
         lists = [root / file for file in self.lists]
         return Domain.open(root / self.path, lists, name=self.name, depth_rule=self.depth_rule)
-
-
-@dataclass
-class ModelConfig:
-    """The network; see :class:`anrl.models.ANRLNet`."""
-
-    width: float = 1.0
-    norm: Literal["adaptive", "batch", "instance"] = "adaptive"
-    gate: str = "1layer"
-    """A key of ``anrl.nn.GATES``."""
 
 
 @dataclass
@@ -125,7 +116,8 @@ class Config:
     transform: Transform = field(default_factory=Transform)
     method: Any = field(default_factory=ANRLOptions)
     """The options of a method, chosen by ``name``, a key of :data:`anrl.methods.METHODS`."""
-    model: ModelConfig = field(default_factory=ModelConfig)
+    model: Any = field(default_factory=ANRLNetOptions)
+    """The options of a network, chosen by ``name``; see :func:`anrl.models.model_options`."""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     scheduler: SchedulerConfig = field(default_factory=SchedulerConfig)
 
@@ -146,6 +138,13 @@ class Config:
         self.method.check(len(self.sources))
         if self.selection == "target" and not self.targets:
             raise ConfigError("'target' needs the unseen domains under targets", key="selection")
+        in_channels = getattr(self.model, "in_channels", None)
+        if in_channels not in (None, self.transform.channels):
+            raise ConfigError(
+                f"{in_channels}, but transform.color={self.transform.color} gives {self.transform.channels} "
+                "channels; rgb_hsv has 6, rgb and hsv have 3",
+                key="model.in_channels",
+            )
         if self.batch_size < 2 or self.batch_size % 2:
             raise ConfigError(f"{self.batch_size} is not even and positive", key="batch_size")
         if not 0 < self.validation_fraction < 1:
@@ -156,7 +155,7 @@ class Config:
             "epochs": self.epochs,
             "save_interval": self.save_interval,
             "patience": self.patience,
-            "model.width": self.model.width,
+            "model.width": getattr(self.model, "width", None),
             "optimizer.gradient_accumulation_steps": self.optimizer.gradient_accumulation_steps,
             "optimizer.max_grad_norm": self.optimizer.max_grad_norm,
         }

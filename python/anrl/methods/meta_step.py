@@ -215,7 +215,7 @@ def domain_loss(
 ) -> tuple[Tensor, DomainLosses]:
     """The weighted losses of one domain's output, and what they are made of."""
     classification = F.cross_entropy(output.logits, batch.label)
-    depth = F.mse_loss(output.depth.squeeze(1), batch.depth)
+    depth = depth_loss(output.depth.squeeze(1), batch.depth)
     zero = torch.zeros_like(classification)
     inter_domain, inter_class = (
         calibration(output.features, batch.label, domain) if calibration is not None else (zero, zero)
@@ -225,3 +225,13 @@ def domain_loss(
     accuracy = (output.logits.argmax(1) == batch.label).double().mean()
     one, two, three, four = (loss.detach() for loss in losses)
     return total, DomainLosses(one, two, three, four, accuracy)
+
+
+def depth_loss(depth: Tensor, target: Tensor) -> Tensor:
+    """Compute the mean squared error of depth maps (N, h, w).
+
+    A target of another size is averaged over areas.
+    """
+    if target.shape != depth.shape:
+        target = F.adaptive_avg_pool2d(target[:, None], (depth.shape[1], depth.shape[2]))[:, 0]
+    return F.mse_loss(depth, target)

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from anrl.models.base import Model
 from anrl.models.conv_block import ConvBlock
 from anrl.models.heads import DepthEstimator
-from anrl.models.norm import NormLayer
+from anrl.nn import NormLayer
 
 
 class ANRLNet(Model):

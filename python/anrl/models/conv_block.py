@@ -2,8 +2,7 @@
 
 from torch import Tensor, nn
 
-from anrl.models.norm import NormLayer, make_norm
-from anrl.nn import AdaptiveNorm2d
+from anrl.nn import AdaptiveNorm2d, NormLayer, make_norm
 
 
 class ConvBlock(nn.Module):

@@ -1,36 +1,9 @@
-"""The choice of normalization: of a new layer, and of a whole model that has batch normalization."""
-
-from collections.abc import Callable
+"""Conversion of the batch normalization of a whole model."""
 
 from torch import nn
 
 from anrl.errors import ConfigError
-from anrl.nn import AdaptiveNorm2d, convert_adaptive_norm
-
-NormLayer = str | Callable[[int], nn.Module]
-"""A name in :func:`make_norm`, or a class or partial that is called with the number of channels."""
-
-
-def make_norm(norm: NormLayer, channels: int, gate: str = "1layer") -> nn.Module:
-    """Build a normalization layer for (N, channels, H, W).
-
-    Args:
-        norm: "adaptive", "batch" or "instance"; or a class or partial that is called with ``channels``.
-        channels: Channels of the input.
-        gate: The gate of "adaptive".
-
-    Raises:
-        ValueError: ``norm`` or ``gate`` is unknown.
-    """
-    if callable(norm):
-        return norm(channels)
-    if norm == "adaptive":
-        return AdaptiveNorm2d(channels, gate=gate)
-    if norm == "batch":
-        return nn.BatchNorm2d(channels)
-    if norm == "instance":
-        return nn.InstanceNorm2d(channels, affine=True)
-    raise ValueError(f"norm must be 'adaptive', 'batch', 'instance', a class or a partial, not {norm!r}")
+from anrl.nn import convert_adaptive_norm
 
 
 def convert_norm(model: nn.Module, norm: str, gate: str = "1layer") -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import cast
 
 from torch import nn
 
@@ -39,6 +38,6 @@ def make_norm(norm: NormLayer, num_features: int, gate: str | nn.Module = "1laye
         norm = NORMS[norm]
     if not callable(norm):
         raise TypeError(f"norm must be a name, a class or a partial, not {norm!r}")
-    if isinstance(norm, type) and issubclass(norm, AdaptiveNorm):
-        return cast(type[AdaptiveNorm], norm)(num_features, gate=gate)
-    return norm(num_features)
+    make: Callable[..., nn.Module] = norm
+    options = {"gate": gate} if isinstance(norm, type) and issubclass(norm, AdaptiveNorm) else {}
+    return make(num_features, **options)

@@ -8,7 +8,6 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
-from anrl import _anrl
 from anrl.data import Domain, Transform, evaluation_batches
 from anrl.models.base import Model
 from anrl.nn import evaluation_mode
@@ -24,21 +23,20 @@ def plot_samples(domain: Domain, count: int = 8) -> Figure:
     Raises:
         DataError: an image cannot be read.
     """
-    kinds: dict[str, list[str]] = {}
-    for record in domain.records:
+    kinds: dict[str, list[int]] = {}
+    for index, record in enumerate(domain.records):
         kind = f"attack\n{record.attack}".strip() if record.label else "bona fide"
-        kinds.setdefault(kind, []).append(record.path)
-    store = _anrl.Pack(str(domain.path))
+        kinds.setdefault(kind, []).append(index)
     figure = Figure(figsize=(1.2 * count + 1, 1.3 * len(kinds) + 0.4), layout="constrained")
     figure.suptitle(domain.name)
     rows = figure.subplots(len(kinds), count, squeeze=False)
-    for axes, (kind, keys) in zip(rows, sorted(kinds.items()), strict=True):
-        shown = [keys[i] for i in np.unique(np.linspace(0, len(keys) - 1, count).round().astype(int))]
+    for axes, (kind, members) in zip(rows, sorted(kinds.items()), strict=True):
+        shown = np.unique(np.linspace(0, len(members) - 1, count).round().astype(int))
         for place in axes:
             place.set(xticks=[], yticks=[])
             place.set_frame_on(False)
-        for place, key in zip(axes, shown, strict=False):
-            place.imshow(_anrl.decode_image(store.get(key) or b""))
+        for place, position in zip(axes, shown, strict=False):
+            place.imshow(domain.read(members[position]).image)
         axes[0].set_ylabel(kind, fontsize="small")
     return figure
 

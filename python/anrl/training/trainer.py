@@ -18,7 +18,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from anrl.checkpoint import Checkpoint, build_model
+from anrl.checkpoint import Checkpoint
 from anrl.config import Config
 from anrl.config.schema import to_yaml
 from anrl.data import Batch, DomainLoader
@@ -30,6 +30,7 @@ from anrl.evaluation.score_files import write_scores
 from anrl.evaluation.splits import split_sources
 from anrl.methods.meta_step import DomainBatch, DomainLosses
 from anrl.methods.registry import find_method
+from anrl.models import build_model
 from anrl.nn import convert_sync_adaptive_norm, recompute_norms
 from anrl.progress import Progress
 from anrl.training.loggers import Log, open_log
@@ -125,7 +126,7 @@ class Trainer:
     def _initial_state(self) -> State:
         config = self.config
         torch.manual_seed(config.seed)
-        model = build_model(config)
+        model = build_model(config.model, config.transform.channels)
         method = find_method(config.method.name).load()(
             config.method, model, len(config.sources), config.seed
         )
