@@ -136,7 +136,7 @@ def our_epoch(domain: Domain, threads: int, **options: Any) -> Callable[[], None
 
 
 def decoders(domain: Domain) -> dict[str, Callable[[], None]]:
-    """Pure colour decoding of all images by other packages, one thread."""
+    """Pure color decoding of all images by other packages, one thread."""
     store = _anrl.Pack(str(domain.path))
     files = [store.get(record.path) or b"" for record in domain.records]
     found: dict[str, Callable[[], None]] = {}
@@ -189,7 +189,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         domain = Domain.open(write_pack(Path(folder)))
         raw = Path(folder) / "raw.lmdb"
-        pack(raw, domain.records, root=folder, image_size=SIZE, codec="raw")
+        pack(raw, domain.records, root=folder, image_size=SIZE, image_format="raw")
         dataset = Peer(domain.path, domain)
         calls = {
             "peer, main process": peer_epoch(dataset, 0),

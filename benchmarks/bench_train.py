@@ -25,9 +25,10 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.nn import functional as F
 
+from anrl.data import DomainBatch
 from anrl.device import keep_freed_memory
 from anrl.losses import DualCalibration
-from anrl.methods.meta_step import DomainBatch, LossWeights, meta_step
+from anrl.methods.meta_step import LossWeights, meta_step
 from anrl.models import ANRLNet
 from anrl.models.conv_block import ConvBlock
 from anrl.nn import recompute_norms

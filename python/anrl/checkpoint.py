@@ -29,11 +29,11 @@ class Progress:
     step: int = 0
     """Steps of that epoch that are done."""
     best_auc: float = -1.0
-    """The best AUC so far; on held-out source videos, unless the configuration's ``selection`` says else."""
+    """The best AUC so far, on the data that ``config.selection`` names."""
     best_epoch: int = -1
     """The first epoch that had it."""
     thresholds: dict[str, float] = field(default_factory=dict)
-    """Equal-error thresholds on held-out source data: "frame" and "video"."""
+    """Equal-error thresholds on validation videos of the sources: "frame" and "video"."""
 
 
 @dataclass

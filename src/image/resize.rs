@@ -69,7 +69,7 @@ pub fn linear(image: &Image, width: usize, height: usize) -> Image {
     Image { width, height, channels, data }
 }
 
-/// The source index that nearest-neighbour resizing reads for each of `to` outputs.
+/// The source index that nearest-neighbor resizing reads for each of `to` outputs.
 #[must_use]
 pub fn nearest_indices(from: usize, to: usize) -> Vec<usize> {
     let scale = 1.0 / (to as f64 / from as f64);

@@ -36,11 +36,11 @@ def test_pack_holds_files_and_index(domain, tmp_path):
 def test_domain_can_be_pickled_and_split_by_subject(domain):
     again = pickle.loads(pickle.dumps(domain))
     assert again.records == domain.records and len(again.samples) == len(domain)
-    train, held = domain.hold_out(0.25, seed=3)
-    assert {r.subject for r in train.records}.isdisjoint(r.subject for r in held.records)
-    assert len(train) == 12 and len(held) == 4
-    with pytest.raises(DataError, match="held-out fraction"):
-        domain.select(lambda r: r.subject == "s0").hold_out(0.5, seed=0)
+    train, validation = domain.split_validation(0.25, seed=3)
+    assert {r.subject for r in train.records}.isdisjoint(r.subject for r in validation.records)
+    assert len(train) == 12 and len(validation) == 4
+    with pytest.raises(DataError, match="validation fraction"):
+        domain.select(lambda r: r.subject == "s0").split_validation(0.5, seed=0)
 
 
 def official_pack(path, root, records, **options):
@@ -82,7 +82,7 @@ def test_pack_is_read_beside_py_lmdb_and_without_write_permission(domain):
         ("", "has no samples"),
         ("a.jpg\n", "line 1: expected a path and a label"),
         ("a.jpg 0\nb.jpg 2\n", "line 2: label must be 0 .* or 1 .*, not '2'"),
-        ("# path colour\na.jpg 0\n", "columns must include path and label"),
+        ("# path color\na.jpg 0\n", "columns must include path and label"),
         ("# path label video\na.jpg 0\n", "line 2: no value for column 'video'"),
     ],
 )
@@ -325,11 +325,11 @@ def test_a_damaged_index_is_named(domain):
         rewrite(domain.path, lambda key, value, before=before: before if key == INDEX_KEY else value)
 
 
-@pytest.mark.parametrize("codec", ["png", "raw", "jpeg", None])
-def test_resized_packs_hold_what_the_transform_would_make(tmp_path, codec):
+@pytest.mark.parametrize("image_format", ["png", "raw", "jpeg", None])
+def test_resized_packs_hold_what_the_transform_would_make(tmp_path, image_format):
     file = write_domain(tmp_path / "data", size=50)
     records = read_list(file)
-    pack(tmp_path / "baked", records, root=file.parent, image_size=32, codec=codec)
+    pack(tmp_path / "baked", records, root=file.parent, image_size=32, image_format=image_format)
     baked = Domain.open(tmp_path / "baked")
     assert baked.records == records and verify(baked.path) == []
     transform = Transform(image_size=32, color="rgb", output="uint8", decoder="exact")
@@ -339,17 +339,17 @@ def test_resized_packs_hold_what_the_transform_would_make(tmp_path, codec):
         image, small = transform((file.parent / record.path).read_bytes(), depth, label=record.label)
         stored = store.get(record.path)
         again, small_again = transform(stored, record.depth and store.get(record.depth), label=record.label)
-        if codec in ("png", "raw"):
+        if image_format in ("png", "raw"):
             assert (image == again).all() and (small - small_again).abs().max() <= 0.5 / 255 + 1e-6
         else:
             # JPEG of quality 95, of noisy images.
             assert (image.float() - again.float()).abs().mean() < 4
-        assert stored.startswith({"png": b"\x89PNG", "raw": b"ANRLRAW1"}.get(codec, b"\xff\xd8"))
+        assert stored.startswith({"png": b"\x89PNG", "raw": b"ANRLRAW1"}.get(image_format, b"\xff\xd8"))
 
 
-def test_raw_packs_are_read_as_gray_and_colour_and_damage_is_named(tmp_path):
+def test_raw_packs_are_read_as_gray_and_color_and_damage_is_named(tmp_path):
     file = write_domain(tmp_path / "data")
-    pack(tmp_path / "raw", read_list(file), root=file.parent, codec="raw")
+    pack(tmp_path / "raw", read_list(file), root=file.parent, image_format="raw")
     store = _anrl.Pack(str(tmp_path / "raw"))
     image, depth = store.get("0_0_0.jpg"), store.get("0_0_0_depth.png")
     for stored, name in ((image, "0_0_0.jpg"), (depth, "0_0_0_depth.png")):
@@ -367,8 +367,8 @@ def test_raw_packs_are_read_as_gray_and_colour_and_damage_is_named(tmp_path):
 
 def test_bad_arguments_of_pack_are_named(tmp_path):
     records = read_list(write_domain(tmp_path / "data"))
-    with pytest.raises(ValueError, match="codec must be"):
-        pack(tmp_path / "x", records, root=tmp_path / "data", codec="webp")
+    with pytest.raises(ValueError, match="image_format must be"):
+        pack(tmp_path / "x", records, root=tmp_path / "data", image_format="webp")
     with pytest.raises(ValueError, match="image_size"):
         pack(tmp_path / "x", records, root=tmp_path / "data", image_size=30)
     marked = [replace(record, landmarks=(1.0,) * 10) for record in records]

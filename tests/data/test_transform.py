@@ -67,7 +67,7 @@ def test_same_as_the_peer(height, width, size, flip, jitter, seed):
     np.testing.assert_allclose(small.numpy(), expected_depth, rtol=0, atol=1e-6)
 
 
-def test_every_colour_same_as_the_peer():
+def test_every_color_same_as_the_peer():
     generator = np.random.default_rng(0)
     rgb = generator.integers(0, 256, (512, 512, 3), dtype=np.uint8)
     for jitter in (None, (13.7, -21.2, 8.9), (-20.0, 30.0, -20.0)):

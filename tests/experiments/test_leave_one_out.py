@@ -1,4 +1,4 @@
-"""Leave-one-domain-out protocols: cells, tables, tests between variants, and what goes wrong."""
+"""Leave-one-domain-out protocols: cells, tables, tests between methods, and what goes wrong."""
 
 import shutil
 import signal
@@ -17,7 +17,7 @@ from anrl.metrics import Scores, evaluate_scores
 from support.training import cli, plan, settings
 
 
-def test_every_domain_is_left_out_once_for_each_variant_and_seed(packs, tmp_path):
+def test_every_domain_is_left_out_once_for_each_method_and_seed(packs, tmp_path):
     protocol = plan(packs, tmp_path / "out", unseen=["d3", "d1"])
     assert len(protocol.cells()) == 2 * 2 * 2
     assert protocol.run() == {}
@@ -84,7 +84,7 @@ def test_a_cell_that_fails_is_named_and_the_others_run(packs, tmp_path):
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"variants": ("bn", "best")}, "no variant best; there are anrl, .*low-level"),
+        ({"methods": ("bn", "best")}, "no method best; there are anrl, .*low-level"),
         ({"unseen": ["d7"]}, "no domain d7; there are d0, d1, d2, d3"),
     ],
 )
@@ -99,9 +99,19 @@ def test_another_configuration_is_refused(packs, tmp_path):
         plan(packs[::-1], tmp_path / "out")
     # A folder of a version that had fewer keys is taken up again: what was not there has its default.
     file = tmp_path / "out/config.yaml"
-    file.write_text(file.read_text().replace("  statistics: domain\n", ""))
+    file.write_text(file.read_text().replace("  batch_statistics: domain\n", ""))
     plan(packs, tmp_path / "out")
-    assert "statistics: domain" in file.read_text()
+    assert "batch_statistics: domain" in file.read_text()
+    version = tmp_path / "out/format.txt"
+    version.write_text("anrl-protocol-9\n")
+    with pytest.raises(
+        ConfigError, match=r"out: the protocol's folder is of anrl-protocol-9, not .*another folder"
+    ):
+        plan(packs, tmp_path / "out")
+    version.unlink()
+    for again in (lambda: plan(packs, tmp_path / "out"), lambda: LeaveOneDomainOut.open(tmp_path / "out")):
+        with pytest.raises(ConfigError, match=r"is of an older format, not .*another folder"):
+            again()
     twice = settings(packs, "x", targets=[{"path": str(packs[0])}])
     with pytest.raises(ConfigError, match="names of their own"):
         LeaveOneDomainOut(load_config(twice), ["bn"], [0], tmp_path / "twice")
@@ -144,12 +154,12 @@ def test_tables_hold_means_deviations_and_paired_tests():
 
 @pytest.mark.slow
 def test_the_simulated_protocol_out_of_the_box(tmp_path):
-    arguments = ("protocol", "simulated", "--quick", "--unseen", "sim_kiosk", "--variants", "bn,low-level")
+    arguments = ("protocol", "simulated", "--quick", "--unseen", "sim_kiosk", "--methods", "bn,low-level")
     done = cli(*arguments, cwd=tmp_path, check=0)
     for text in ("batch norm, with depth", "low-level cues", "HTER", "mean nothing"):
         assert text in done.stdout
     out = tmp_path / "runs/protocol-simulated-quick"
     assert (out / "table.md").read_text().count("| low-level cues |") == 4
     assert (out / "results.csv").read_text().count("\n") == 3
-    done = cli("protocol", "simulated", "--quick", "--variants", "bn,worst", cwd=tmp_path, check=2)
-    assert "no variant worst" in done.stderr
+    done = cli("protocol", "simulated", "--quick", "--methods", "bn,worst", cwd=tmp_path, check=2)
+    assert "no method worst" in done.stderr

@@ -22,7 +22,7 @@ TRAINED = [name for name, method in METHODS.items() if not method.is_classical]
 
 
 @pytest.mark.parametrize("name", sorted(TRAINED))
-def test_every_variant_trains_and_is_resumed(packs, tmp_path, name):
+def test_every_method_trains_and_is_resumed(packs, tmp_path, name):
     config = load_config(settings(packs, tmp_path / "run", epochs=1), method=name)
     assert config.output_dir == str(tmp_path / "run") + ("" if name == "anrl" else f"-{name}")
     first = Checkpoint.read(train(config))
@@ -34,7 +34,7 @@ def test_every_variant_trains_and_is_resumed(packs, tmp_path, name):
     assert Checkpoint.read(first.path.with_name("last.safetensors")).progress.epoch == 2
 
 
-def test_variants_differ_in_what_they_say(packs, tmp_path):
+def test_methods_differ_in_what_they_say(packs, tmp_path):
     configs = {name: load_config(settings(packs, tmp_path / "run"), method=name) for name in TRAINED}
     options = {name: config.method for name, config in configs.items()}
     assert configs["bn"].model.norm == "batch" and METHODS["bn"].load().__name__ == "ERM"

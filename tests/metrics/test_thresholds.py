@@ -89,7 +89,7 @@ def test_properties_of_any_scores(samples):
     assert auc(mirrored) == pytest.approx(auc(scores))
 
 
-def test_thresholds_lie_between_neighbouring_floating_point_numbers():
+def test_thresholds_lie_between_neighboring_floating_point_numbers():
     low = 0.1
     high = np.nextafter(low, 1)
     value, threshold = eer(make([low, high], [0, 1]))

@@ -2,7 +2,7 @@
 
 import torch
 
-from anrl.methods.meta_step import DomainBatch
+from anrl.data import DomainBatch
 from anrl.models import ANRLNet
 
 

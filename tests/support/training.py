@@ -46,8 +46,8 @@ def stop_after(steps):
     return report
 
 
-def plan(packs, out, variants=("bn", "low-level"), seeds=(0, 1), **options):
+def plan(packs, out, methods=("bn", "low-level"), seeds=(0, 1), **options):
     named = {"sources": [{"path": str(p), "name": f"d{i}"} for i, p in enumerate(packs[:3])]}
     changes = named | {"targets": [{"path": str(packs[3]), "name": "d3"}], "epochs": 1, "batch_size": 4}
     config = load_config(settings(packs, "unused", **changes))
-    return LeaveOneDomainOut(config, variants, seeds, out, **options)
+    return LeaveOneDomainOut(config, methods, seeds, out, **options)

@@ -284,5 +284,7 @@ def test_a_validation_split_that_lacks_a_class_is_named(packs, tmp_path):
     # One subject's bona fide images, and the other's attacks.
     file.write_text("\n".join([header, *(r for r in rows if f" {r[0]} " in r)]) + "\n")
     pack(tmp_path / "halves.lmdb", read_list(file), root=file.parent)
-    with pytest.raises(DataError, match=r"halves.lmdb: holding out 1 of 2 subjects .* part without samples"):
+    with pytest.raises(
+        DataError, match=r"halves.lmdb: a validation part of 1 of 2 subjects .* part without samples"
+    ):
         trained([tmp_path / "halves.lmdb", *packs[1:]], tmp_path / "run")

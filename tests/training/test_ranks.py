@@ -104,7 +104,7 @@ def test_three_ranks_with_statistics_of_their_own_agree_on_the_weights(packs, tm
     values = settings(packs, tmp_path / "run", batch_size=6, epochs=1)
     code, output = finished(torchrun(write(tmp_path / "config.yaml", values), processes=3))
     assert code == 0, output
-    assert output.count("held-out source videos") == 1
+    assert output.count("validation videos of the sources") == 1
     found = Checkpoint.read(tmp_path / "run/last.safetensors")
     assert all(torch.isfinite(v).all() for v in found.part("model").values() if v.is_floating_point())
     assert found.progress.epoch == 1

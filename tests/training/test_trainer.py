@@ -114,7 +114,7 @@ def test_killed_and_resumed_equals_uninterrupted(packs, tmp_path):
         {"optimizer": {"lr": 3e-3, "ema_decay": 0.9}},
     ],
 )
-def test_variants_train(packs, tmp_path, changes):
+def test_methods_train(packs, tmp_path, changes):
     best = train(load_config(settings(packs, tmp_path / "run", epochs=1, **changes)))
     assert best.exists()
 
@@ -146,7 +146,7 @@ def test_command_line_from_config_to_scores(packs, tmp_path):
     file = tmp_path / "config.yaml"
     file.write_text(json.dumps(settings(packs, tmp_path / "run")))
     done = cli("train", file, "epochs=1", "optimizer.lr=1e-3", check=0)
-    assert "held-out source videos" in done.stdout
+    assert "validation videos of the sources" in done.stdout
     assert Checkpoint.read(tmp_path / "run/best.safetensors").config.optimizer.lr == 1e-3
     done = cli("eval", tmp_path / "run/best.safetensors", packs[3], check=0)
     for name in ("HTER", "APCER (worst)", "APCER replay", "BPCER20", "ACER", "AUC", "EER", "validation"):

@@ -3,8 +3,8 @@
 Exit codes: 0 done, 1 damage found (``verify``) or another process of the job lost (``train``), 2 a user error
 (the message names the culprit and the remedy), 130 stopped by Ctrl-C.
 
-Help must appear at once: commands import torch, and what needs it, inside their functions, and names in help
-texts come from :mod:`anrl.cli.names`.
+Help must appear at once: commands import torch, and what needs it, inside their functions; the tables whose
+names stand in help texts import neither.
 """
 
 import sys

@@ -13,7 +13,7 @@ from anrl.cli.console import console, progress_bar
 
 if TYPE_CHECKING:
     from anrl.data import Domain
-    from anrl.data.pack import Codec
+    from anrl.data.pack import ImageFormat
 
 Columns = Annotated[
     str | None,
@@ -106,8 +106,8 @@ def pack(
                 name=name,
                 image_size=resize,
                 depth_size=depth_size,
-                codec=cast("Codec | None", image_format),
-                jobs=num_threads,
+                image_format=cast("ImageFormat | None", image_format),
+                num_threads=num_threads,
                 overwrite=overwrite,
                 progress=progress,
             )

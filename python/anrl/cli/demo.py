@@ -11,6 +11,7 @@ from rich.table import Table
 
 from anrl.cli.console import console, progress_bar
 from anrl.cli.simulated import simulated_packs
+from anrl.methods.registry import METHODS
 from anrl.synth import DOMAIN_NAMES as NAMES
 
 if TYPE_CHECKING:
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
     from anrl.data import Domain
     from anrl.metrics import Evaluation
 
-METHODS = {"ANRL": "anrl", "batch norm": "bn"}
-"""The variants of the demo's table."""
+_METHODS = ("anrl", "bn")
 
 
 def demo(
@@ -53,28 +53,29 @@ def demo(
     target = domains[unseen]
     evaluations: dict[str, Evaluation] = {}
     features: dict[str, list[np.ndarray]] = {}
-    for method, variant in METHODS.items():
+    for method in _METHODS:
+        title = METHODS[method].title
         sources = [{"path": f"{name}.lmdb", "name": name} for name in NAMES if name != unseen]
         changes = {
             "sources": sources,
             "data": str(data),
-            "output_dir": str(out / f"{variant}-{unseen}-{seed}{'-quick' if quick else ''}"),
+            "output_dir": str(out / f"{method}-{unseen}-{seed}{'-quick' if quick else ''}"),
             "seed": seed,
         } | ({"epochs": 1} if quick else {})
-        config = load_config("simulated", [f"{k}={json.dumps(v)}" for k, v in changes.items()], variant)
-        with progress_bar(f"training {method}") as progress:
+        config = load_config("simulated", [f"{k}={json.dumps(v)}" for k, v in changes.items()], method)
+        with progress_bar(f"training {title}") as progress:
             checkpoint = Checkpoint.read(train(config, progress))
-        evaluations[method] = evaluation = evaluate(checkpoint, target, device=config.device)
+        evaluations[title] = evaluation = evaluate(checkpoint, target, device=config.device)
         assert evaluation.frames is not None
         write_scores(out / f"scores_{config.model.norm}.csv", [(target, evaluation.frames.scores)])
         device = pick_device(config.device)
         model = checkpoint.model().to(device)
-        features[method] = [
+        features[title] = [
             video_features(model, domain, config.transform, device) for domain in domains.values()
         ]
-    evaluations["low-level cues"] = _low_level(config, target)
+    evaluations[METHODS["low-level"].title] = _low_level(config, target)
 
-    curves = {method: evaluation.scores for method, evaluation in evaluations.items()}
+    curves = {title: evaluation.scores for title, evaluation in evaluations.items()}
     plot_roc(curves, f"{unseen} (unseen), video level").savefig(out / "roc.png", dpi=150)
     with console.status("drawing the features"):
         labels = [video_labels(domain) for domain in domains.values()]
@@ -86,7 +87,7 @@ def demo(
         else "Simulated captures of real faces: these results say that the method works, not how well it "
         "does on real attacks. One domain and one seed decide little: `anrl protocol simulated` runs all."
     )
-    results = {method: evaluation.summary() for method, evaluation in evaluations.items()}
+    results = {title: evaluation.summary() for title, evaluation in evaluations.items()}
     (out / "results.json").write_text(
         json.dumps({"unseen": unseen, "seed": seed, "methods": results}, indent=1)
     )

@@ -19,7 +19,7 @@ def protocol(
         str, typer.Argument(help=f"A training configuration, or one of {', '.join(protocol_names())}.")
     ],
     overrides: Annotated[list[str] | None, typer.Argument(help="key=value, as for anrl train.")] = None,
-    variants: Annotated[
+    methods: Annotated[
         str | None,
         typer.Option(help=f"Rows of the table, with commas: {', '.join(METHODS)}."),
     ] = None,
@@ -31,10 +31,10 @@ def protocol(
         Path | None, typer.Option(help="Folder for cells and tables; by default runs/protocol-FILE.")
     ] = None,
     quick: Annotated[
-        bool, typer.Option(help="One seed, few variants, one epoch: shows that everything works, no more.")
+        bool, typer.Option(help="One seed, few methods, one epoch: shows that everything works, no more.")
     ] = False,
 ) -> None:
-    """Leave one domain out: train each variant with every domain unseen in turn, and make the table.
+    """Leave one domain out: train each method with every domain unseen in turn, and make the table.
 
     Cells that are done are not run again, so the same command goes on after an interruption. The simulated
     benchmark is made if its packs are not there.
@@ -52,7 +52,7 @@ def protocol(
     if quick:
         changes.append("epochs=1")
     config = load_config(file, changes)
-    chosen = variants.split(",") if variants else _QUICK if quick else _DEFAULT
+    chosen = methods.split(",") if methods else _QUICK if quick else _DEFAULT
     plan = LeaveOneDomainOut(
         config,
         chosen,
@@ -73,7 +73,7 @@ def protocol(
     console.print(f"written: {out}/table.md, results.csv, and every cell's scores and checkpoints")
     for cell, reason in failures.items():
         where = plan.failure_file(cell)
-        errors.print(f"anrl: {cell.variant}, {cell.unseen} unseen, seed {cell.seed}: {reason} ({where})")
+        errors.print(f"anrl: {cell.method}, {cell.unseen} unseen, seed {cell.seed}: {reason} ({where})")
     if failures:
         errors.print(f"anrl: {len(failures)} cells failed and are missing; the same command tries them again")
         raise typer.Exit(1)

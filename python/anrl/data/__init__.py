@@ -7,7 +7,7 @@ from anrl.data.dataset import LmdbDataset, Sample
 from anrl.data.decode import decode_image
 from anrl.data.domain import DecodedSample, Domain
 from anrl.data.lists import Record, read_csv, read_folder, read_list, read_samples
-from anrl.data.loader import Batch, DomainLoader, evaluation_batches
+from anrl.data.loader import Batch, DomainBatch, DomainLoader, evaluation_batches
 from anrl.data.pack import pack
 from anrl.data.records import Records
 from anrl.data.transform import Transform
@@ -17,6 +17,7 @@ __all__ = [
     "Batch",
     "DecodedSample",
     "Domain",
+    "DomainBatch",
     "DomainLoader",
     "LmdbDataset",
     "Record",

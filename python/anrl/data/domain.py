@@ -161,7 +161,7 @@ class Domain:
     def _part(self, kept: NDArray[Any]) -> "Domain":
         return Domain(self.path, self.name, self.records.select(self.records.rows[kept]))
 
-    def hold_out(self, fraction: float, seed: int) -> tuple["Domain", "Domain"]:
+    def split_validation(self, fraction: float, seed: int) -> tuple["Domain", "Domain"]:
         """Split into a training part and a validation part, with no subject in both.
 
         Samples without subject are split by video.
@@ -180,12 +180,12 @@ class Domain:
         groups = int(group.max()) + 1
         order = np.random.default_rng(seed).permutation(groups)
         count = min(max(1, round(fraction * groups)), groups - 1)
-        held = np.isin(group, order[:count])
-        parts = self._part(~held), self._part(held)
+        is_validation = np.isin(group, order[:count])
+        parts = self._part(~is_validation), self._part(is_validation)
         for part, purpose in zip(parts, ("training", "validation"), strict=True):
             if set(part.labels.tolist()) != {0, 1}:
                 raise DataError(
-                    f"{self.path}: holding out {count} of {groups} subjects leaves the {purpose} part "
-                    "without samples of both classes; change the held-out fraction or the seed"
+                    f"{self.path}: a validation part of {count} of {groups} subjects leaves the {purpose} "
+                    "part without samples of both classes; change the validation fraction or the seed"
                 )
         return parts

@@ -16,6 +16,17 @@ from anrl.data.transform import Transform
 from anrl.errors import DataError
 
 
+class DomainBatch(NamedTuple):
+    """B samples of one domain."""
+
+    image: Tensor
+    """(B, channels, S, S)."""
+    label: Tensor
+    """(B,), 0 = bona fide, 1 = attack."""
+    depth: Tensor
+    """(B, D, D) in [0, 1]; zero for attacks."""
+
+
 class Batch(NamedTuple):
     """B samples of each of K domains."""
 
@@ -29,6 +40,18 @@ class Batch(NamedTuple):
     """(B, K): positions in the domains' records."""
     keys: list[list[str]] | None = None
     """The samples' keys in their packs, B lists of K, if asked for."""
+    domain_dim: int = 1
+    """Dimension of the domains in all tensors: 1, or 0 where the loader was asked for ``domain_major``."""
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "Batch":
+        """Copy images, labels and depth to a device, all at once; the positions stay on the CPU."""
+        image, label, depth = (t.to(device, non_blocking=non_blocking) for t in self[:3])
+        return self._replace(image=image, label=label, depth=depth)
+
+    def domains(self) -> list[DomainBatch]:
+        """Slice by domain, without copies."""
+        tensors = (t.unbind(self.domain_dim) for t in self[:3])
+        return [DomainBatch(*parts) for parts in zip(*tensors, strict=True)]
 
 
 class DomainLoader:
@@ -198,7 +221,7 @@ class DomainLoader:
         num_threads = self.num_threads or torch.get_num_threads()
         rows = rows.copy()
         while True:
-            image, label, depth, failures = self.transform.core.load(
+            *arrays, failures = self.transform.core.load(
                 samples, rows.tolist(), self.augment, self.seed, epoch, num_threads
             )
             if failures and self.on_error == "raise":
@@ -208,16 +231,16 @@ class DomainLoader:
             for row, k, error in failures:
                 rows[row, k] = self._next(k, int(rows[row, k]))
                 warnings.warn(f"{error}; the next sample of its class takes its place", stacklevel=2)
-        tensors = (torch.from_numpy(array) for array in (image, label, depth, rows))
+        tensors = (torch.from_numpy(array) for array in (*arrays, rows))
         if self.domain_major:
             tensors = (tensor.transpose(0, 1) for tensor in tensors)
         if self.pin_memory and torch.cuda.is_available():
             tensors = (tensor.pin_memory() for tensor in tensors)
-        batch = Batch(*tensors)  # type: ignore[arg-type]  # four of them
-        if not self.keys:
-            return batch
-        keys = [[d.records[i].path for d, i in zip(self.domains, row, strict=True)] for row in rows]
-        return batch._replace(keys=keys)
+        image, label, depth, index = tensors
+        keys = None
+        if self.keys:
+            keys = [[d.records[i].path for d, i in zip(self.domains, row, strict=True)] for row in rows]
+        return Batch(image, label, depth, index, keys, domain_dim=0 if self.domain_major else 1)
 
     def _next(self, k: int, index: int) -> int:
         """The next readable sample of a class after an unreadable one."""
@@ -230,8 +253,9 @@ class DomainLoader:
         raise DataError(f"{domain.path}: no sample of the class of {domain.records[index].path} can be read")
 
 
-def evaluation_batches(domain: Domain, batch_size: int, transform: Transform) -> Iterator[Batch]:
-    """Iterate once over the samples of a domain, in order and without augmentation; K is 1."""
+def evaluation_batches(domain: Domain, batch_size: int, transform: Transform) -> Iterator[DomainBatch]:
+    """Iterate once over the samples of a domain, in order and without augmentation."""
     loader = DomainLoader([domain], batch_size, transform, balanced=False, shuffle=False)
     loader.augment = False
-    return loader.epoch(0)
+    for batch in loader.epoch(0):
+        yield from batch.domains()

@@ -23,7 +23,7 @@ from anrl.errors import DataError
 
 INDEX_KEY = "__anrl__/index"
 
-Codec = Literal["jpeg", "png", "raw"]
+ImageFormat = Literal["jpeg", "png", "raw"]
 
 
 def pack(
@@ -34,19 +34,19 @@ def pack(
     name: str | None = None,
     image_size: int | None = None,
     depth_size: int | None = None,
-    codec: Codec | None = None,
-    jobs: int | None = None,
+    image_format: ImageFormat | None = None,
+    num_threads: int | None = None,
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Writes an LMDB pack of one domain.
+    """Write an LMDB pack of one domain.
 
     Every image is decoded once to be sure that it is whole. The pack is built beside ``out`` and renamed
     when complete, so whatever happens nothing half-written is left at ``out``, and nothing there is lost.
 
-    Files are stored as they are, unless one of the sizes or a codec is given. Then images are decoded, turned
-    upright, resized as :class:`anrl.data.Transform` would, and stored anew. HSV is computed from the stored
-    pixels later, so resizing here and resizing there are close, not equal.
+    Files are stored as they are, unless one of the sizes or an image format is given. Then images are
+    decoded, turned upright, resized as :class:`anrl.data.Transform` would, and stored anew. HSV is computed
+    from the stored pixels later, so resizing here and resizing there are close, not equal.
 
     Args:
         out: The folder to create.
@@ -55,19 +55,19 @@ def pack(
         name: Name of the domain; by default the name of ``out``.
         image_size: Side to resize images to.
         depth_size: Side to resize depth maps to; by default an eighth of ``image_size``.
-        codec: "jpeg" (quality 95, full colour resolution; what resized images become by default), "png", or
-            "raw": pixels, which no other reader of packs knows, and which need no decoding.
-        jobs: Threads that read and decode; by default one for every core.
+        image_format: "jpeg" (quality 95, full color resolution; what resized images become by default),
+            "png", or "raw": pixels, which no other reader of packs knows, and which need no decoding.
+        num_threads: Number of threads that read and decode; by default one for every core.
         overwrite: Whether to replace an existing pack.
         progress: Called with (files done, files in all).
 
     Raises:
         DataError: no samples, one class only, a missing or damaged file, a sample listed twice, a path too
             long for a key, a full disk, or ``out`` exists.
-        ValueError: a size or the codec is out of range, or images with landmarks are to be resized.
+        ValueError: a size or the image format is out of range, or images with landmarks are to be resized.
     """
     out, root = Path(out), Path(root)
-    store = _storage(records, image_size, depth_size, codec)
+    store = _storage(records, image_size, depth_size, image_format)
     check_classes(records, str(out))
     if out.exists() and not overwrite:
         raise DataError(f"{out}: exists already; choose another path or allow to overwrite it")
@@ -81,14 +81,14 @@ def pack(
         # In the order of their keys, which packs them most densely.
         ordered = sorted(files, key=str.encode)
         read = partial(_read, root, files, store)
-        contents = run_ahead(read, ordered, num_threads=jobs or os.cpu_count() or 1, ahead=64)
-        found: dict[str, tuple[int, int]] = {}
+        contents = run_ahead(read, ordered, num_threads=num_threads or os.cpu_count() or 1, ahead=64)
+        stored: dict[str, tuple[int, int]] = {}
         for done, (path, content) in enumerate(zip(ordered, contents, strict=True), 1):
             writer.put(path, content)
-            found[path] = len(content), zlib.crc32(content)
+            stored[path] = len(content), zlib.crc32(content)
             if progress is not None:
                 progress(done, len(files))
-        writer.put(INDEX_KEY, Records.of(records).encode(name or out.name, _contents(records, found)))
+        writer.put(INDEX_KEY, Records.of(records).encode(name or out.name, _contents(records, stored)))
         writer.finish()
         if out.exists():
             out.rename(old)
@@ -103,22 +103,22 @@ def pack(
 
 
 def check_classes(records: Sequence[Record], where: str) -> None:
-    """Refuses lists without samples or with one class only."""
-    found = set(records.labels if isinstance(records, Records) else [r.label for r in records])
-    if not found:
+    """Refuse lists without samples or with one class only."""
+    labels = set(records.labels if isinstance(records, Records) else [r.label for r in records])
+    if not labels:
         raise DataError(f"{where}: there are no samples")
-    if len(found) < 2:
-        has, lacks = ("bona fide", "attacks") if found == {0} else ("attack", "bona fide samples")
+    if len(labels) < 2:
+        has, lacks = ("bona fide", "attacks") if labels == {0} else ("attack", "bona fide samples")
         raise DataError(f"{where}: all {len(records)} samples are {has}; add the list with the {lacks}")
 
 
-def encode_image(pixels: NDArray[np.uint8], codec: Codec) -> bytes:
+def encode_image(pixels: NDArray[np.uint8], image_format: ImageFormat) -> bytes:
     """The bytes of an image (H, W, 3) or (H, W, 1)."""
-    if codec == "raw":
+    if image_format == "raw":
         height, width, channels = pixels.shape
         return _anrl.RAW_MAGIC + struct.pack("<III", width, height, channels) + pixels.tobytes()
     image, stream = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels), io.BytesIO()
-    if codec == "png":
+    if image_format == "png":
         image.save(stream, "PNG")
     else:
         image.save(stream, "JPEG", quality=95, subsampling=0)
@@ -126,11 +126,14 @@ def encode_image(pixels: NDArray[np.uint8], codec: Codec) -> bytes:
 
 
 def _storage(
-    records: Sequence[Record], image_size: int | None, depth_size: int | None, codec: Codec | None
+    records: Sequence[Record],
+    image_size: int | None,
+    depth_size: int | None,
+    image_format: ImageFormat | None,
 ) -> Callable[[bytes, bool], bytes]:
     """From a file's bytes, and whether it is a depth map, to what is stored."""
-    if codec not in (None, "jpeg", "png", "raw"):
-        raise ValueError(f"codec must be 'jpeg', 'png' or 'raw', not {codec!r}")
+    if image_format not in (None, "jpeg", "png", "raw"):
+        raise ValueError(f"image_format must be 'jpeg', 'png' or 'raw', not {image_format!r}")
     if image_size is not None and any(record.landmarks for record in records):
         raise ValueError("images with landmarks cannot be resized: landmarks are in pixels of the originals")
     resize = None
@@ -146,10 +149,10 @@ def _storage(
         elif resize is not None and image_size is not None:
             pixels = np.ascontiguousarray(resize(content)[0].permute(1, 2, 0).numpy())
         else:
-            pixels = _anrl.decode_image(content, is_depth, exact=codec is not None)
-            if codec is None:
+            pixels = _anrl.decode_image(content, is_depth, exact=image_format is not None)
+            if image_format is None:
                 return content
-        return encode_image(pixels, codec or "jpeg")
+        return encode_image(pixels, image_format or "jpeg")
 
     return store
 
@@ -169,9 +172,9 @@ def _files(records: Sequence[Record]) -> dict[str, bool]:
     return files
 
 
-def _contents(records: Sequence[Record], found: dict[str, tuple[int, int]]) -> Contents:
-    images = [found[record.path] for record in records]
-    depths = [found[record.depth][1] if record.depth else 0 for record in records]
+def _contents(records: Sequence[Record], stored: dict[str, tuple[int, int]]) -> Contents:
+    images = [stored[record.path] for record in records]
+    depths = [stored[record.depth][1] if record.depth else 0 for record in records]
     size, checksum = (np.array(column) for column in zip(*images, strict=True))
     return Contents(size.astype(np.int64), checksum.astype(np.uint32), np.array(depths, np.uint32))
 

@@ -96,4 +96,4 @@ def _inputs(
 ) -> Iterator[Tensor]:
     """Yield every sample of a domain once, in normalized batches (B, C, S, S)."""
     for batch in evaluation_batches(domain, _BATCH, transform):
-        yield transform.normalize(batch.image[:, 0].to(device)).to(dtype)
+        yield transform.normalize(batch.image.to(device)).to(dtype)

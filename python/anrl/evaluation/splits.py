@@ -28,7 +28,7 @@ def split_sources(config: Config) -> list[Split]:
     for name in names:
         if names.count(name) > 1:
             raise ConfigError(f"two domains are called {name}; set name to tell them apart", key="sources")
-    return [Split(*domain.hold_out(config.validation_fraction, config.seed)) for domain in domains]
+    return [Split(*domain.split_validation(config.validation_fraction, config.seed)) for domain in domains]
 
 
 def open_domains(domains: Sequence[DomainConfig], config: Config) -> list[Domain]:

@@ -31,29 +31,29 @@ MEASURE_TITLES = {
 
 @dataclass(frozen=True)
 class Comparison:
-    """Comparison of a variant's cells with a reference's cells of the same unseen domain and seed."""
+    """Comparison of a method's cells with a reference's cells of the same unseen domain and seed."""
 
-    variant: str
+    method: str
     measure: str
     pairs: int
     difference: float
-    """Mean of the variant's value minus the reference's."""
+    """Mean of the method's value minus the reference's."""
     higher: int
-    """Pairs in which the variant's value is higher."""
+    """Pairs in which the method's value is higher."""
     lower: int
     p_value: float
     """Two-sided Wilcoxon signed-rank test; it takes pairs for independent, which seeds of one domain are not
     quite. Not a number if all pairs are equal."""
 
 
-def compare(results: Results, reference: str, variant: str, measure: str) -> Comparison | None:
-    """Compare two variants on the cells that both have; None if there are none."""
+def compare(results: Results, reference: str, method: str, measure: str) -> Comparison | None:
+    """Compare two methods on the cells that both have; None if there are none."""
     from scipy.stats import wilcoxon  # takes a second to import
 
     pairs = [
         (MEASURES[measure](result), MEASURES[measure](results[other]))
         for cell, result in results.items()
-        if cell.variant == variant and (other := Cell(cell.unseen, reference, cell.seed)) in results
+        if cell.method == method and (other := Cell(cell.unseen, reference, cell.seed)) in results
     ]
     if not pairs:
         return None
@@ -61,7 +61,7 @@ def compare(results: Results, reference: str, variant: str, measure: str) -> Com
     changed = differences[np.abs(differences) > 1e-12]
     p_value = float(wilcoxon(changed).pvalue) if len(changed) else float("nan")
     return Comparison(
-        variant,
+        method,
         measure,
         len(pairs),
         float(differences.mean()),
@@ -71,47 +71,47 @@ def compare(results: Results, reference: str, variant: str, measure: str) -> Com
     )
 
 
-def rows(results: Results, measure: str, variants: Sequence[str], unseen: Sequence[str]) -> list[list[str]]:
-    """Table rows of a measure, one for every variant: its title, then "mean ± sd" for each unseen domain.
+def rows(results: Results, measure: str, methods: Sequence[str], unseen: Sequence[str]) -> list[list[str]]:
+    """Table rows of a measure, one for every method: its title, then "mean ± sd" for each unseen domain.
 
     The last column is the mean over domains of each seed, then mean and standard deviation over seeds.
     Missing cells are dashes; a mean over fewer seeds than the others has their number.
     """
     seeds = sorted({cell.seed for cell in results})
     table = []
-    for variant in variants:
+    for method in methods:
         values = np.full((len(seeds), len(unseen)), np.nan)
         for cell, result in results.items():
-            if cell.variant == variant and cell.unseen in unseen:
+            if cell.method == method and cell.unseen in unseen:
                 values[seeds.index(cell.seed), unseen.index(cell.unseen)] = MEASURES[measure](result)
         means = values[~np.isnan(values).any(1)].mean(1)
         entries = [_entry(column[~np.isnan(column)], len(seeds)) for column in values.T]
-        table.append([titles()[variant], *entries, _entry(means, len(seeds))])
+        table.append([titles()[method], *entries, _entry(means, len(seeds))])
     return table
 
 
 def table_markdown(
-    results: Results, variants: Sequence[str], unseen: Sequence[str], reference: str = "anrl"
+    results: Results, methods: Sequence[str], unseen: Sequence[str], reference: str = "anrl"
 ) -> str:
     """Format all tables as Markdown: each measure, then the paired tests against the reference."""
     text = [f"Video level, per cent, {over_seeds(len({cell.seed for cell in results}))}.", ""]
     for measure, title in MEASURE_TITLES.items():
-        table = [["", *unseen, "mean"], *rows(results, measure, variants, unseen)]
+        table = [["", *unseen, "mean"], *rows(results, measure, methods, unseen)]
         text += [f"**{title}**", "", *_lines(table), ""]
-    paired = paired_rows(results, variants, reference)
+    paired = paired_rows(results, methods, reference)
     text += ["**Paired by unseen domain and seed** (Wilcoxon signed-rank, two-sided)", "", *_lines(paired)]
     return "\n".join(text) + "\n"
 
 
-def paired_rows(results: Results, variants: Sequence[str], reference: str) -> list[list[str]]:
-    """Table of the paired tests against the reference: a row of column names, then one for each variant."""
+def paired_rows(results: Results, methods: Sequence[str], reference: str) -> list[list[str]]:
+    """Table of the paired tests against the reference: a row of column names, then one for each method."""
     title = titles()[reference]
     table = [[f"against {title}", "pairs", "HTER", "worse : better", "p", "AUC", "better : worse", "p"]]
-    for variant in variants:
-        by_hter, by_auc = (compare(results, reference, variant, measure) for measure in ("hter", "auc"))
-        if variant == reference or by_hter is None or by_auc is None:
+    for method in methods:
+        by_hter, by_auc = (compare(results, reference, method, measure) for measure in ("hter", "auc"))
+        if method == reference or by_hter is None or by_auc is None:
             continue
-        entries = [titles()[variant], str(by_hter.pairs)]
+        entries = [titles()[method], str(by_hter.pairs)]
         for test in (by_hter, by_auc):
             counts = f"{test.higher} : {test.lower}"
             p_value = "< 0.001" if test.p_value < 0.001 else f"{test.p_value:.3f}"
@@ -129,10 +129,10 @@ def results_csv(results: Results) -> str:
     """Format all measures as CSV: a line for every cell."""
     stream = io.StringIO()
     writer = csv.writer(stream)
-    writer.writerow(["unseen", "variant", "seed", *MEASURES])
+    writer.writerow(["unseen", "method", "seed", *MEASURES])
     for cell, result in results.items():
         writer.writerow(
-            [cell.unseen, cell.variant, cell.seed, *(value(result) for value in MEASURES.values())]
+            [cell.unseen, cell.method, cell.seed, *(value(result) for value in MEASURES.values())]
         )
     return stream.getvalue()
 

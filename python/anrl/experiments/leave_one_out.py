@@ -1,4 +1,4 @@
-"""Leave-one-domain-out protocol: every domain unseen in turn, with several variants and seeds."""
+"""Leave-one-domain-out protocol: every domain unseen in turn, with several methods and seeds."""
 
 import traceback
 from collections.abc import Sequence
@@ -11,27 +11,29 @@ from anrl.config.schema import DomainConfig, to_mapping, to_yaml
 from anrl.errors import ConfigError, Interrupted
 from anrl.evaluation import RunFolder, evaluate, open_domains, read_scores, split_sources, write_scores
 from anrl.evaluation.score import scores_of
-from anrl.methods.registry import METHODS
+from anrl.methods.registry import METHODS, find_method
 from anrl.metrics import Evaluation, evaluate_scores
 from anrl.progress import Progress
 from anrl.training import train
 
+FORMAT = "anrl-protocol-2"
+"""Version of the layout of a protocol's folder, in its file ``format.txt``."""
 _CELLS = "cells"
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One training of a variant and its evaluation on the unseen domain."""
+    """One training of a method and its evaluation on the unseen domain."""
 
     unseen: str
     """Name of the domain that is not trained on."""
-    variant: str
+    method: str
     """A key of ``anrl.methods.METHODS``."""
     seed: int
 
     def folder(self, out: Path) -> Path:
         """Folder of the cell in the protocol's folder ``out``."""
-        return out / _CELLS / self.unseen / self.variant / str(self.seed)
+        return out / _CELLS / self.unseen / self.method / str(self.seed)
 
 
 def titles() -> dict[str, str]:
@@ -40,27 +42,27 @@ def titles() -> dict[str, str]:
 
 
 class LeaveOneDomainOut:
-    """Leave-one-domain-out protocol: every domain unseen in turn, with each variant and seed.
+    """Leave-one-domain-out protocol: every domain unseen in turn, with each method and seed.
 
     Results are kept in ``out``, a folder for each cell; a cell that is done is not run again, and one that
     was interrupted goes on.
 
     Args:
         config: A training configuration; its sources and targets together are the domains.
-        variants: Keys of ``anrl.methods.METHODS``.
+        methods: Keys of ``anrl.methods.METHODS``.
         seeds: Seeds of initial weights, order and validation subjects.
         out: Folder of the protocol.
         unseen: The domains to leave out in turn; all by default.
 
     Raises:
-        ConfigError: a variant or domain is unknown, names repeat, or ``out`` holds a protocol of another
-            configuration.
+        ConfigError: a method or domain is unknown, names repeat, or ``out`` holds a protocol of another
+            configuration or version of anrl.
     """
 
     def __init__(
         self,
         config: Config,
-        variants: Sequence[str],
+        methods: Sequence[str],
         seeds: Sequence[int],
         out: str | Path,
         unseen: Sequence[str] = (),
@@ -71,12 +73,14 @@ class LeaveOneDomainOut:
             raise ConfigError("sources, targets: domains need names of their own; set name")
         if len(self.domains) < 3:
             raise ConfigError(f"sources, targets: {len(self.domains)} domains; leaving one out needs 3")
-        for given, known, what in ((variants, titles(), "variant"), (unseen, self.domains, "domain")):
-            for name in given:
-                if name not in known:
-                    raise ConfigError(f"no {what} {name}; there are {', '.join(known)}")
-        self.variants, self.seeds = list(variants), list(seeds)
+        for name in methods:
+            find_method(name)
+        for name in unseen:
+            if name not in self.domains:
+                raise ConfigError(f"no domain {name}; there are {', '.join(self.domains)}", key="unseen")
+        self.methods, self.seeds = list(methods), list(seeds)
         self.unseen = list(unseen) or list(self.domains)
+        _check_format(self.out)
         self._keep_config()
 
     @staticmethod
@@ -86,23 +90,24 @@ class LeaveOneDomainOut:
 
     @classmethod
     def open(cls, out: str | Path) -> "LeaveOneDomainOut":
-        """Open the protocol in a folder, with the variants, seeds and domains of the cells that were begun.
+        """Open the protocol in a folder, with the methods, seeds and domains of the cells that were begun.
 
         Raises:
             ConfigError: the folder has no protocol.
         """
         out = Path(out)
+        _check_format(out)
         begun = [folder.relative_to(out).parts[1:] for folder in (out / _CELLS).glob("*/*/*")]
         if not begun:
             raise ConfigError(f"{out}: no cells of a protocol; name the folder that anrl protocol wrote")
-        unseen, variants, seeds = (set(part) for part in zip(*begun, strict=True))
+        unseen, methods, seeds = (set(part) for part in zip(*begun, strict=True))
         config = load_config(_config_file(out))
         names = [_name(source) for source in [*config.sources, *config.targets] if _name(source) in unseen]
-        return cls(config, [v for v in titles() if v in variants], sorted(map(int, seeds)), out, names)
+        return cls(config, [m for m in titles() if m in methods], sorted(map(int, seeds)), out, names)
 
     def cells(self) -> list[Cell]:
-        """List all cells in the order they run: all domains and variants of a seed, then the next seed."""
-        return [Cell(u, v, s) for s in self.seeds for u in self.unseen for v in self.variants]
+        """List all cells in the order they run: all domains and methods of a seed, then the next seed."""
+        return [Cell(u, m, s) for s in self.seeds for u in self.unseen for m in self.methods]
 
     def run(self, progress: Progress | None = None) -> dict[Cell, str]:
         """Run the cells that are not done yet.
@@ -172,13 +177,13 @@ class LeaveOneDomainOut:
             "seed": cell.seed,
             "resume": True,
         }
-        method = None if METHODS[cell.variant].is_classical else cell.variant
+        method = None if METHODS[cell.method].is_classical else cell.method
         return load_config(settings, [f"output_dir={self.run_folder(cell)}"], method)
 
     def _run_cell(self, cell: Cell, progress: Progress | None) -> None:
         config, (validation_file, unseen_file) = self.cell_config(cell), self._score_files(cell)
         (target,) = open_domains(config.targets, config)
-        if (method := METHODS[cell.variant]).is_classical:
+        if (method := METHODS[cell.method]).is_classical:
             splits = split_sources(config)
             classical = method.load()([split.train for split in splits])
             parts = [split.validation for split in splits]
@@ -202,17 +207,35 @@ class LeaveOneDomainOut:
             )
         self.out.mkdir(parents=True, exist_ok=True)
         file.write_text(to_yaml(self.config))
+        _format_file(self.out).write_text(f"{FORMAT}\n")
 
 
 def _config_file(out: Path) -> Path:
     return out / "config.yaml"
 
 
+def _format_file(out: Path) -> Path:
+    return out / "format.txt"
+
+
+def _check_format(out: Path) -> None:
+    """Refuse the folder of another version."""
+    if not _config_file(out).exists() and not (out / _CELLS).exists():
+        return
+    file = _format_file(out)
+    version = file.read_text().strip() if file.exists() else "an older format"
+    if version != FORMAT:
+        raise ConfigError(
+            f"{out}: the protocol's folder is of {version}, not {FORMAT}; choose another folder and run the "
+            "protocol there"
+        )
+
+
 def _cell_progress(progress: Progress | None, cell: Cell, number: int, cells: int) -> Progress | None:
     """Progress of a cell's training as a part of the protocol's."""
     if progress is None:
         return None
-    title = f"{titles()[cell.variant]}, {cell.unseen} unseen, seed {cell.seed}"
+    title = f"{titles()[cell.method]}, {cell.unseen} unseen, seed {cell.seed}"
     progress(number, cells, title)
 
     def training_progress(done: int, total: int, message: str = "") -> None:

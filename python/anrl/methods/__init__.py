@@ -12,7 +12,6 @@ from anrl.methods.registry import METHODS, MethodEntry, find_method
 if TYPE_CHECKING:
     from anrl.methods.base import Method, MethodOptions
     from anrl.methods.meta_step import (
-        DomainBatch,
         DomainLosses,
         LossWeights,
         MetaStepLosses,
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     )
 
 _HOMES = {
-    "DomainBatch": "meta_step",
     "DomainLosses": "meta_step",
     "LossWeights": "meta_step",
     "MetaStepLosses": "meta_step",
@@ -33,7 +31,6 @@ _HOMES = {
 
 __all__ = [
     "METHODS",
-    "DomainBatch",
     "DomainLosses",
     "LossWeights",
     "MetaStepLosses",

@@ -8,21 +8,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
+from anrl.data import DomainBatch
 from anrl.losses import DualCalibration
 from anrl.models import ModelOutput
 from anrl.models.base import Model
 from anrl.nn import gate_parameters
-
-
-class DomainBatch(NamedTuple):
-    """Samples of one domain."""
-
-    image: Tensor
-    """(N, C, S, S)."""
-    label: Tensor
-    """(N,), 0 = bona fide, 1 = attack."""
-    depth: Tensor
-    """(N, S/8, S/8), in [0, 1]; 0 for attacks."""
 
 
 class LossWeights(NamedTuple):
@@ -151,8 +141,8 @@ def _differentiated(
     One backward pass gives both, and the memory of the loss's own graph is free for what comes next.
     """
     parameters = [p for p in model.parameters() if p.requires_grad]
-    found = torch.autograd.grad(loss, parameters, allow_unused=True)
-    gradients = {p: g for p, g in zip(parameters, found, strict=True) if g is not None}
+    computed = torch.autograd.grad(loss, parameters, allow_unused=True)
+    gradients = {p: g for p, g in zip(parameters, computed, strict=True) if g is not None}
     linear = torch.stack([(p * g).sum() for p, g in gradients.items()]).sum()
     return [gradients[parameter] for parameter in inner.values()], loss.detach() + (linear - linear.detach())
 
@@ -213,18 +203,22 @@ def domain_loss(
     calibration: DualCalibration | None,
     weights: LossWeights,
 ) -> tuple[Tensor, DomainLosses]:
-    """The weighted losses of one domain's output, and what they are made of."""
+    """Compute the weighted sum of one domain's losses, and the losses it is made of."""
     classification = F.cross_entropy(output.logits, batch.label)
     depth = depth_loss(output.depth.squeeze(1), batch.depth)
-    zero = torch.zeros_like(classification)
-    inter_domain, inter_class = (
-        calibration(output.features, batch.label, domain) if calibration is not None else (zero, zero)
-    )
-    losses = (classification, depth, inter_domain, inter_class)
-    total = sum((w * loss for w, loss in zip(weights, losses, strict=True)), zero)
+    total = weights.classification * classification + weights.depth * depth
+    inter_domain = inter_class = torch.zeros_like(classification)
+    if calibration is not None:
+        inter_domain, inter_class = calibration(output.features, batch.label, domain)
+        total = total + weights.inter_domain * inter_domain + weights.inter_class * inter_class
     accuracy = (output.logits.argmax(1) == batch.label).double().mean()
-    one, two, three, four = (loss.detach() for loss in losses)
-    return total, DomainLosses(one, two, three, four, accuracy)
+    return total, DomainLosses(
+        classification=classification.detach(),
+        depth=depth.detach(),
+        inter_domain=inter_domain.detach(),
+        inter_class=inter_class.detach(),
+        accuracy=accuracy,
+    )
 
 
 def depth_loss(depth: Tensor, target: Tensor) -> Tensor:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from anrl.data import DomainBatch
 from anrl.losses import MMDLoss
 from anrl.methods.base import Method, MethodOptions
-from anrl.methods.meta_step import DomainBatch, DomainLosses, LossWeights, forward_jointly, joint_loss
+from anrl.methods.meta_step import DomainLosses, LossWeights, forward_jointly, joint_loss
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from anrl.data import DomainBatch
 from anrl.methods.base import Method, MethodOptions
-from anrl.methods.meta_step import DomainBatch, DomainLosses, LossWeights
+from anrl.methods.meta_step import DomainLosses, LossWeights
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.nn import functional as F
 
+from anrl.data import DomainBatch
 from anrl.losses import triplet_loss
 from anrl.methods.base import Method, MethodOptions
-from anrl.methods.meta_step import DomainBatch, DomainLosses, LossWeights, forward_jointly, joint_loss
+from anrl.methods.meta_step import DomainLosses, LossWeights, forward_jointly, joint_loss
 from anrl.models.base import Model
 
 

@@ -176,7 +176,7 @@ def _between(levels: Floats) -> Floats:
     """Thresholds half-way between ascending scores, and one below and one above all."""
     outside = max(1e-6, 1e-6 * float(np.abs(levels).max()))
     middle = levels[:-1] + np.diff(levels) / 2
-    # Half-way between neighbouring floating-point numbers is one of them; it must be the upper one.
+    # Half-way between neighboring floating-point numbers is one of them; it must be the upper one.
     middle = np.maximum(middle, np.nextafter(levels[:-1], np.inf))
     return np.concatenate([[levels[0] - outside], middle, [levels[-1] + outside]])
 

@@ -107,10 +107,10 @@ def _examples(
         for batch, picture in zip(
             evaluation_batches(kind, count, transform), evaluation_batches(kind, count, plain), strict=True
         ):
-            images.append(transform.normalize(batch.image[:, 0]))
-            pictures.append(picture.image[:, 0].permute(0, 2, 3, 1).numpy())
-            labels += batch.label[:, 0].tolist()
-            depths.append(batch.depth[:, 0].numpy())
+            images.append(transform.normalize(batch.image))
+            pictures.append(picture.image.permute(0, 2, 3, 1).numpy())
+            labels += batch.label.tolist()
+            depths.append(batch.depth.numpy())
     image = torch.cat(images).to(parameter.device, parameter.dtype)
     return image, np.concatenate(pictures), labels, np.concatenate(depths)
 

@@ -29,26 +29,26 @@ def protocol_sections(out: Path, progress: Progress | None = None) -> list[Secti
     )
     missing = [cell for cell in protocol.cells() if cell not in results]
     for cell in missing:
-        table.warnings.append(f"Missing: {titles()[cell.variant]}, {cell.unseen} unseen, seed {cell.seed}.")
+        table.warnings.append(f"Missing: {titles()[cell.method]}, {cell.unseen} unseen, seed {cell.seed}.")
     head = ["", *protocol.unseen, "mean"]
     for measure, title in MEASURE_TITLES.items():
-        body = rows(results, measure, protocol.variants, protocol.unseen)
+        body = rows(results, measure, protocol.methods, protocol.unseen)
         table.tables.append(Table(title, [head, *body]))
-    if len(protocol.variants) > 1:
-        reference = protocol.variants[0]
+    if len(protocol.methods) > 1:
+        reference = protocol.methods[0]
         table.tables.append(
             Table(
                 "Paired by unseen domain and seed (Wilcoxon signed-rank, two-sided)",
-                paired_rows(results, protocol.variants, reference),
+                paired_rows(results, protocol.methods, reference),
             )
         )
     seed = protocol.seeds[0]
     curves = Section(f"Curves, seed {seed}")
     for unseen in protocol.unseen:
         scores = {
-            titles()[variant]: results[cell].scores
-            for variant in protocol.variants
-            if (cell := Cell(unseen, variant, seed)) in results
+            titles()[method]: results[cell].scores
+            for method in protocol.methods
+            if (cell := Cell(unseen, method, seed)) in results
         }
         if scores:
             curves.show(
@@ -62,27 +62,27 @@ def protocol_sections(out: Path, progress: Progress | None = None) -> list[Secti
                 f"DET, {unseen} unseen, video level.",
             )
     sections = [table, curves]
-    trained = [v for v in _MAPPED if Cell(protocol.unseen[0], v, seed) in results]
+    trained = [m for m in _MAPPED if Cell(protocol.unseen[0], m, seed) in results]
     if trained:
         sections.append(_inside(protocol, protocol.unseen[0], seed, trained, progress))
     config = protocol.config
     domains = open_domains([*config.sources, *config.targets], config)
     data = data_section(domains, [])
     citations = {name: kind.citation for name, kind in METHODS.items()}
-    cited = [[titles()[v], citations[v]] for v in protocol.variants if citations[v]]
+    cited = [[titles()[m], citations[m]] for m in protocol.methods if citations[m]]
     methods = Section("Methods", tables=[Table("Where they come from", [["", ""], *cited])] if cited else [])
     methods.notes.append("Methods not named here are ANRL (Liu et al., ACM MM 2021) or a part of it.")
     return [*sections, data, methods, Section("Configuration", code=[to_yaml(config)])]
 
 
 def _inside(
-    protocol: LeaveOneDomainOut, unseen: str, seed: int, variants: list[str], progress: Progress | None
+    protocol: LeaveOneDomainOut, unseen: str, seed: int, methods: list[str], progress: Progress | None
 ) -> Section:
-    """Section of feature maps of some variants side by side, and the gates of the adaptive one."""
+    """Section of feature maps of some methods side by side, and the gates of the adaptive one."""
     section = Section(f"Inside the networks, {unseen} unseen, seed {seed}")
     features = {}
-    for number, variant in enumerate(variants):
-        cell = Cell(unseen, variant, seed)
+    for number, method in enumerate(methods):
+        cell = Cell(unseen, method, seed)
         config = protocol.cell_config(cell)
         checkpoint = Checkpoint.read(protocol.run_folder(cell).best)
         device = pick_device(config.device)
@@ -90,11 +90,11 @@ def _inside(
         targets = open_domains(config.targets, config)
         domains = [*targets, *open_domains(config.sources, config)]
         if progress is not None:
-            progress(number, len(variants), f"features of {titles()[variant]}")
-        features[titles()[variant]] = [
+            progress(number, len(methods), f"features of {titles()[method]}")
+        features[titles()[method]] = [
             video_features(model, domain, config.transform, device) for domain in domains
         ]
-        if variant == variants[-1] and config.model.norm == "adaptive":
+        if method == methods[-1] and config.model.norm == "adaptive":
             show_gates(section, model, domains, config)
     show_features(section, features, domains, targets)
     return section

@@ -34,15 +34,17 @@ class State:
 
     def tensors(self) -> dict[str, Tensor]:
         """All tensors: the network's as ``model.*``, the average's as ``average.*``, and so on."""
-        found = {
+        tensors = {
             key if key.startswith("model.") else f"method.{key}": value
             for key, value in self.method.state_dict().items()
         }
         if self.average is not None:
-            found |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
+            tensors |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
         for index, state in self.optimizer.state_dict()["state"].items():
-            found |= {f"optimizer.{index}.{k}": torch.as_tensor(v) for k, v in state.items() if v is not None}
-        return found
+            tensors |= {
+                f"optimizer.{index}.{k}": torch.as_tensor(v) for k, v in state.items() if v is not None
+            }
+        return tensors
 
     def settings(self) -> dict[str, Any]:
         """What else the optimizer and the scheduler know."""

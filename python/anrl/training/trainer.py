@@ -21,14 +21,14 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from anrl.checkpoint import Checkpoint
 from anrl.config import Config
 from anrl.config.schema import to_yaml
-from anrl.data import Batch, DomainLoader
+from anrl.data import Batch, DomainBatch, DomainLoader
 from anrl.device import keep_freed_memory, pick_device
 from anrl.distributed import Ranks, is_lost, join_ranks
 from anrl.errors import ConfigError, Interrupted, ProcessLostError
 from anrl.evaluation.run_folder import RunFolder
 from anrl.evaluation.score_files import write_scores
 from anrl.evaluation.splits import split_sources
-from anrl.methods.meta_step import DomainBatch, DomainLosses
+from anrl.methods.meta_step import DomainLosses
 from anrl.methods.registry import find_method
 from anrl.models import build_model
 from anrl.nn import convert_sync_adaptive_norm, recompute_norms
@@ -204,22 +204,25 @@ class Trainer:
         """A step of the optimizer; returns its entry in the log, and whether to stop."""
         config, state = self.config, self.state
         state.optimizer.zero_grad()
-        statistics = []
+        computed = []
         for number, batch in enumerate(group, first):
             _seed(config.seed, number, self.ranks.rank)
             with self._precision(), recompute_norms() if config.recompute else nullcontext():
                 loss, domains = state.method(self._domain_batches(batch), number)
             (loss / len(group)).backward()
-            parts = torch.stack([torch.stack(domain) for domain in domains]).flatten()
-            statistics.append(torch.cat([loss.detach().reshape(1), parts]).to(self.dtype))
-        mean = torch.stack(statistics).mean(0)
-        stop = mean.new_tensor([float(self.stop.is_set())])
+            by_name = {name: [getattr(d, name) for d in domains] for name in DomainLosses._fields}
+            computed.append(
+                {name: torch.stack(values) for name, values in by_name.items()} | {"loss": loss.detach()}
+            )
+        mean = {name: torch.stack([c[name] for c in computed]).mean(0).to(self.dtype) for name in computed[0]}
+        stop = mean["loss"].new_tensor(float(self.stop.is_set()))
         gradients = [p.grad for p in state.method.parameters() if p.grad is not None]
         buffers = [b for b in state.method.buffers() if b.is_floating_point()]
-        self.ranks.average_([*gradients, *buffers, mean, stop])
+        self.ranks.average_([*gradients, *buffers, *mean.values(), stop])
         norm = nn.utils.get_total_norm(gradients)
-        if not math.isfinite(float(mean[0])) or not math.isfinite(float(norm)):
-            self._fail(group, float(mean[0]), float(norm))
+        total_loss = float(mean.pop("loss"))
+        if not math.isfinite(total_loss) or not math.isfinite(float(norm)):
+            self._fail(group, total_loss, float(norm))
         rate = state.optimizer.param_groups[0]["lr"]
         if config.optimizer.max_grad_norm is not None:
             nn.utils.clip_grads_with_norm_(state.method.parameters(), config.optimizer.max_grad_norm, norm)
@@ -228,23 +231,21 @@ class Trainer:
             update_average(state.average, state.method.model, config.optimizer.ema_decay, self.steps_done)
         if state.scheduler is not None and config.scheduler.interval == "step":
             state.scheduler.step()
-        values = mean[1:].view(len(self.splits), -1)
         names = [split.train.name for split in self.splits]
-        entry: dict[str, Any] = {"lr": rate, "loss": float(mean[0]), "gradient_norm": float(norm)}
-        entry |= dict(zip(DomainLosses._fields, values.mean(0).tolist(), strict=True))
-        entry["accuracy_by_domain"] = dict(zip(names, values[:, -1].tolist(), strict=True))
+        entry: dict[str, Any] = {"lr": rate, "loss": total_loss, "gradient_norm": float(norm)}
+        entry |= {name: float(by_domain.mean()) for name, by_domain in mean.items()}
+        entry["accuracy_by_domain"] = dict(zip(names, mean["accuracy"].tolist(), strict=True))
         return entry, bool(stop)
 
     def _domain_batches(self, batch: Batch) -> list[DomainBatch]:
+        normalize = self.config.transform.normalize
         return [
             DomainBatch(
-                self.config.transform.normalize(batch.image[:, k].to(self.device))
-                .to(self.dtype)
-                .contiguous(memory_format=self.memory_format),
-                batch.label[:, k].to(self.device),
-                batch.depth[:, k].to(self.device, self.dtype),
+                normalize(part.image).to(self.dtype).contiguous(memory_format=self.memory_format),
+                part.label,
+                part.depth.to(self.dtype),
             )
-            for k in range(len(self.splits))
+            for part in batch.to(self.device, non_blocking=True).domains()
         ]
 
     def _precision(self) -> AbstractContextManager[Any]:

@@ -71,7 +71,7 @@ def validate(
     gates = {}
     if ranks.is_first and config.model.norm == "adaptive":
         for split in splits:
-            found = domain_gates(model, split.validation, config.transform, _GATE_SAMPLES)
-            gates[split.validation.name] = {name: float(mean.mean()) for name, mean in found.items()}
+            by_layer = domain_gates(model, split.validation, config.transform, _GATE_SAMPLES)
+            gates[split.validation.name] = {name: float(mean.mean()) for name, mean in by_layer.items()}
     thresholds = {"frame": eer(frames)[1], "video": eer(videos)[1]}
     return Validation(auc(videos), thresholds, target_auc, parts, gates)

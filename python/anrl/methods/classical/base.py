@@ -49,6 +49,6 @@ class ClassicalMethod(ABC):
         rows = [
             self.features(image)
             for batch in evaluation_batches(domain, 32, transform)
-            for image in batch.image[:, 0].permute(0, 2, 3, 1).numpy()
+            for image in batch.image.permute(0, 2, 3, 1).numpy()
         ]
         return np.stack(rows)

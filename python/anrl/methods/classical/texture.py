@@ -45,8 +45,8 @@ class ColorTexture(ClassicalMethod):
 def _patterns(plane: NDArray[np.uint8], neighbors: int, radius: int) -> NDArray[np.int64]:
     from skimage.feature import local_binary_pattern
 
-    found: Floats = local_binary_pattern(plane, neighbors, radius, "nri_uniform")  # type: ignore[no-untyped-call]  # skimage's
-    return found.astype(np.int64)
+    codes: Floats = local_binary_pattern(plane, neighbors, radius, "nri_uniform")  # type: ignore[no-untyped-call]  # skimage's
+    return codes.astype(np.int64)
 
 
 def _histogram(patterns: NDArray[np.int64], neighbors: int) -> Floats:
