@@ -10,9 +10,12 @@ from anrl.checkpoint import Checkpoint
 from anrl.config import load_config
 from anrl.data import Domain
 from anrl.errors import ConfigError
+from anrl.evaluation import evaluate
 from anrl.evaluation.score import scores_of
 from anrl.methods.registry import METHODS, find_method
 from anrl.metrics import auc
+from anrl.models import build_model
+from anrl.nn import AdaptiveNorm
 from anrl.training import train
 from support.networks import small
 from support.training import settings
@@ -32,6 +35,20 @@ def test_every_method_trains_and_is_resumed(packs, tmp_path, name):
     log = [json.loads(line) for line in first.path.with_name("log.jsonl").read_text().splitlines()]
     assert all(np.isfinite(e["loss"]) for e in log if "loss" in e)
     assert Checkpoint.read(first.path.with_name("last.safetensors")).progress.epoch == 2
+
+
+@pytest.mark.parametrize("name", sorted(TRAINED))
+def test_a_timm_model_trains_an_epoch_under_every_method(packs, tmp_path, name):
+    model = {"name": "timm/mobilenetv3_small_050", "in_channels": 3}
+    run = settings(packs, tmp_path / "run", epochs=1, model=model, transform={"image_size": 64})
+    checkpoint = Checkpoint.read(train(load_config(run, method=name)))
+    untrained = build_model(checkpoint.config.model, 3).state_dict()
+    trained = checkpoint.model()
+    assert sum(not torch.equal(untrained[key], tensor) for key, tensor in trained.state_dict().items()) > 100
+    adaptive = sum(isinstance(module, AdaptiveNorm) for module in trained.modules())
+    assert (adaptive > 0) == (METHODS[name].model.get("norm", "adaptive") == "adaptive")
+    evaluation = evaluate(checkpoint, Domain.open(packs[3]))
+    assert evaluation.frames is not None and np.isfinite(evaluation.frames.scores.score).all()
 
 
 def test_methods_differ_in_what_they_say(packs, tmp_path):
