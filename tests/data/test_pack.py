@@ -10,17 +10,15 @@ from PIL import Image
 
 from anrl import _anrl
 from anrl.data import Domain, DomainLoader, Records, Transform, pack, read_list, read_samples, verify
-from anrl.data.pack import INDEX_KEY
+from anrl.data.records import INDEX_KEY
 from anrl.errors import DataError
 from anrl.plots import plot_samples
-from support.images import encode, photograph, write_domain
+from support.images import encode, official_pack, packed_domain, photograph, write_domain
 
 
 @pytest.fixture
 def domain(tmp_path):
-    file = write_domain(tmp_path / "data")
-    pack(tmp_path / "tiny.lmdb", read_list(file), root=file.parent)
-    return Domain.open(tmp_path / "tiny.lmdb")
+    return packed_domain(tmp_path)
 
 
 def test_pack_holds_files_and_index(domain, tmp_path):
@@ -41,13 +39,6 @@ def test_domain_can_be_pickled_and_split_by_subject(domain):
     assert len(train) == 12 and len(validation) == 4
     with pytest.raises(DataError, match="validation fraction"):
         domain.select(lambda r: r.subject == "s0").split_validation(0.5, seed=0)
-
-
-def official_pack(path, root, records, **options):
-    with lmdb.open(str(path), map_size=1 << 24, **options) as env, env.begin(write=True) as txn:
-        for record in records:
-            for name in filter(None, (record.path, record.depth)):
-                txn.put(name.encode(), (root / name).read_bytes())
 
 
 @pytest.mark.parametrize("subdir", [True, False])
@@ -163,14 +154,91 @@ def test_bad_input_is_named_and_leaves_nothing(tmp_path, damage):
     assert [p.name for p in tmp_path.iterdir()] == ["data"]
 
 
-def test_an_existing_pack_is_kept_unless_told(domain, tmp_path):
-    records = read_list(tmp_path / "data/list.txt")[:4]
-    before = (domain.path / "data.mdb").read_bytes()
-    with pytest.raises(DataError, match="exists already"):
-        pack(domain.path, records, root=tmp_path / "data")
-    assert (domain.path / "data.mdb").read_bytes() == before
-    pack(domain.path, records, root=tmp_path / "data", overwrite=True)
-    assert len(Domain.open(domain.path)) == 4
+def damage_files(root, names):
+    for name, content in zip(names, (b"", b"hello", None), strict=False):
+        (root / name).unlink() if content is None else (root / name).write_bytes(content)
+
+
+def test_one_run_names_all_bad_files_or_leaves_their_samples_out(tmp_path):
+    file = write_domain(tmp_path / "data")
+    records = read_list(file)
+    bad = [records[1].path, records[6].path, records[4].depth]
+    damage_files(file.parent, bad)
+    with pytest.raises(DataError, match="3 of 24 files cannot be packed") as error:
+        pack(tmp_path / "tiny.lmdb", records, root=file.parent)
+    assert all(f"{file.parent / name}: " in str(error.value) for name in bad)
+    assert [p.name for p in tmp_path.iterdir()] == ["data"]
+    notes = pack(tmp_path / "tiny.lmdb", records, root=file.parent, on_error="skip")
+    assert len(notes) == 3 and all("its sample is left out" in note for note in notes)
+    kept = [r for i, r in enumerate(records) if i not in (1, 6, 4)]
+    domain = Domain.open(tmp_path / "tiny.lmdb")
+    assert list(domain.records) == kept
+    assert [p for p in verify(domain.path) if "in no list" not in p] == []
+    with pytest.raises(ValueError, match="on_error must be"):
+        pack(tmp_path / "x", records, root=file.parent, on_error="ignore")
+
+
+def test_missing_depth_maps_are_errors_or_counted(tmp_path):
+    file = write_domain(tmp_path / "data")
+    records = read_list(file)
+    named = [r for r in records if r.depth]
+    (file.parent / named[0].depth).unlink()
+    with pytest.raises(DataError, match=f"{named[0].depth}: is listed but does not exist"):
+        pack(tmp_path / "tiny.lmdb", records, root=file.parent)
+    notes = pack(tmp_path / "tiny.lmdb", records, root=file.parent, allow_missing_depth=True)
+    assert notes == [f"{file.parent / named[0].depth}: the depth map does not exist"]
+    domain = Domain.open(tmp_path / "tiny.lmdb")
+    assert domain.records[records.index(named[0])].depth is None and domain.records.has_depth.sum() == 15
+    for record in named[1:]:
+        (file.parent / record.depth).unlink()
+    with pytest.raises(
+        DataError, match="none of the 8 depth maps that are named exists"
+    ):
+        pack(tmp_path / "other", records, root=file.parent, allow_missing_depth=True)
+
+
+def test_one_file_in_two_spellings_is_one_sample(tmp_path):
+    file = write_domain(tmp_path / "data")
+    records = read_list(file)
+    first = records[0]
+    for path in (f"./{first.path}", f"x/../{first.path}"):
+        for label, message in ((0, "listed twice"), (1, "listed with both labels")):
+            again = replace(first, path=path, label=label)
+            with pytest.raises(DataError, match=f"{first.path}: is {message}; keep one"):
+                pack(tmp_path / "tiny.lmdb", [*records, again], root=file.parent)
+    (file.parent / "sub").mkdir()
+    (file.parent / first.path).rename(file.parent / "sub" / first.path)
+    pack(tmp_path / "tiny.lmdb", [replace(first, path=f"sub\\{first.path}"), *records[1:]], root=file.parent)
+    assert Domain.open(tmp_path / "tiny.lmdb").records[0].path == f"sub/{first.path}"
+    with pytest.raises(DataError, match="is listed as an image and as a depth map"):
+        pack(tmp_path / "x", [replace(records[1], depth=records[2].path), *records[2:]], root=file.parent)
+
+
+def die(done, total, message=""):
+    if done == 5:
+        os.kill(os.getpid(), signal.{signal})
+        signal.pause()
+pack(sys.argv[1], read_list(sys.argv[2]), root=sys.argv[3], overwrite=True, progress=die)
+"""
+
+
+def test_samples_without_subject_and_video_are_split_one_by_one(tmp_path):
+    file = write_domain(tmp_path / "data")
+    records = [replace(r, subject="", video="") for r in read_list(file)]
+    pack(tmp_path / "tiny.lmdb", records, root=file.parent)
+    domain = Domain.open(tmp_path / "tiny.lmdb")
+    with pytest.warns(UserWarning, match="neither subject nor video, so they are split one by one"):
+        train, validation = domain.split_validation(0.25, seed=0)
+    assert (len(train), len(validation)) == (12, 4)
+    assert {r.path for r in train.records}.isdisjoint(r.path for r in validation.records)
+    assert set(validation.labels.tolist()) == set(train.labels.tolist()) == {0, 1}
+
+
+def test_readable_samples_are_kept_and_the_others_named(domain):
+    rewrite(domain.path, lambda key, value: value[:-20] if key in ("0_0_1.jpg", "1_0_0_depth.png") else value)
+    readable, problems = Domain.open(domain.path).readable()
+    assert len(readable) == 14 and len(problems) == 2
+    assert "0_0_1.jpg" in problems[0] and "1_0_0_depth.png" in problems[1]
 
 
 def test_packs_that_are_none_are_named(domain, tmp_path):

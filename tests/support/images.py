@@ -2,8 +2,11 @@
 
 import io
 
+import lmdb
 import numpy as np
 from PIL import Image
+
+from anrl.data import Domain, pack, read_list
 
 
 def photograph(height, width, channels=3, seed=0):
@@ -47,3 +50,18 @@ def write_domain(folder, subjects=4, frames=2, size=24, seed=0):
                 lines.append(f"{stem}.jpg {label} {depth} s{s} s{s}_{label} {attack}")
     (folder / "list.txt").write_text("\n".join(lines) + "\n")
     return folder / "list.txt"
+
+
+def packed_domain(folder):
+    """The pack ``tiny.lmdb`` of the data set in ``data``, both made in a folder."""
+    file = write_domain(folder / "data")
+    pack(folder / "tiny.lmdb", read_list(file), root=file.parent)
+    return Domain.open(folder / "tiny.lmdb")
+
+
+def official_pack(path, root, records, **options):
+    """A pack of the official layout, without index."""
+    with lmdb.open(str(path), map_size=1 << 24, **options) as env, env.begin(write=True) as txn:
+        for record in records:
+            for name in filter(None, (record.path, record.depth)):
+                txn.put(name.encode(), (root / name).read_bytes())

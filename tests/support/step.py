@@ -4,6 +4,8 @@ import torch
 from torch.func import functional_call
 from torch.nn import functional as F
 
+from anrl.nn import gate_parameters
+
 LABEL = torch.tensor([0, 0, 1, 1])
 
 
@@ -29,7 +31,7 @@ def backward(model, image):
 def meta_backward(model, image, inner_lr=0.1):
     """A second-order step through the gates, and the gradient of the gates."""
     model.train()
-    gates = model.gate_parameters()
+    gates = gate_parameters(model)
     gradients = torch.autograd.grad(
         loss_of(functional_call(model, {}, (image,))), list(gates.values()), create_graph=True
     )

@@ -51,13 +51,15 @@ def test_schedulers_follow_torchs_own(packs, tmp_path):
 
 
 def test_a_plateau_is_seen_in_the_validation_auc(packs, tmp_path):
-    scheduler = {"name": "ReduceLROnPlateau", "options": {"patience": 0, "factor": 0.5}}
+    # An AUC can rise by 30 % few times only, so five epochs have a plateau.
+    options = {"patience": 0, "factor": 0.5, "threshold": 0.3}
+    scheduler = {"name": "ReduceLROnPlateau", "options": options}
     train(load_config(settings(packs, tmp_path / "run", epochs=5, scheduler=scheduler)))
     found = {e["epoch"]: e["lr"] for e in log_of(tmp_path / "run")}
     best, rate = -1.0, 3e-3
     for entry in log_of(tmp_path / "run", "epoch"):
         assert found[entry["epoch"]] == pytest.approx(rate)
-        if entry["validation_auc"] > best * (1 + 1e-4):
+        if entry["validation_auc"] > best * 1.3:
             best = entry["validation_auc"]
         else:
             rate /= 2
@@ -285,6 +287,6 @@ def test_a_validation_split_that_lacks_a_class_is_named(packs, tmp_path):
     file.write_text("\n".join([header, *(r for r in rows if f" {r[0]} " in r)]) + "\n")
     pack(tmp_path / "halves.lmdb", read_list(file), root=file.parent)
     with pytest.raises(
-        DataError, match=r"halves.lmdb: a validation part of 1 of 2 subjects .* part without samples"
+        DataError, match=r"halves.lmdb: no validation part of 1 of 2 subjects .* both classes"
     ):
         trained([tmp_path / "halves.lmdb", *packs[1:]], tmp_path / "run")

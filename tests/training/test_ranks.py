@@ -169,7 +169,7 @@ def test_a_job_that_is_interrupted_saves_and_goes_on(packs, tmp_path):
     until(lambda: log.exists() and log.read_text().count("\n") >= 3)
     os.killpg(job.pid, signal.SIGINT)
     _, output = finished(job)
-    assert "goes on from there" in output, output
+    assert "resumes from there" in output, output
     done = Checkpoint.read(tmp_path / "run/last.safetensors").progress
     assert (done.epoch, done.step) != (0, 0)
     code, output = finished(torchrun(config, f"epochs={done.epoch + 1}"))

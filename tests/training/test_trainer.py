@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 import torch
@@ -173,7 +174,7 @@ def test_command_line_survives_ctrl_c(packs, tmp_path, number):
         time.sleep(0.1)
     process.send_signal(number)
     errors = process.communicate(timeout=60)[1]
-    assert process.returncode == 130 and "goes on from there" in errors and "Traceback" not in errors
+    assert process.returncode == 130 and "resumes from there" in errors and "Traceback" not in errors
     assert Checkpoint.read(tmp_path / "run/last.safetensors").progress.step >= 1
 
 
@@ -238,7 +239,7 @@ def test_other_checkpoints_are_refused(packs, tmp_path):
     with pytest.raises(DataError, match="not a checkpoint of anrl"):
         Checkpoint.read(tmp_path / "foreign.safetensors")
     checkpoint = Checkpoint.read(tmp_path / "run/best.safetensors")
-    checkpoint.config.model.width = 0.1
+    checkpoint.config.model = replace(checkpoint.config.model, width=0.1)
     with pytest.raises(DataError, match="another architecture"):
         checkpoint.model()
 

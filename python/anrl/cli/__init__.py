@@ -8,6 +8,7 @@ names stand in help texts import neither.
 """
 
 import sys
+import warnings
 
 import typer
 
@@ -42,8 +43,13 @@ def _version(version: bool = typer.Option(False, "--version", help="Print the ve
         raise typer.Exit
 
 
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    errors.print(f"anrl: {message}", markup=False, style="yellow", soft_wrap=True)
+
+
 def main() -> None:
     """Run the command line; exit with its code."""
+    warnings.showwarning = _show_warning
     try:
         app()
     except (DataError, ConfigError, FloatingPointError) as error:

@@ -108,6 +108,9 @@ class Config:
     """Memory format of images and weights; faster, by half on CPUs."""
     recompute: bool = True
     """Whether to save memory with :func:`anrl.nn.recompute_norms`."""
+    on_error: Literal["raise", "skip"] = "raise"
+    """"skip" reads all samples before training and leaves those out, with a warning each, that cannot be
+    read."""
     sync_statistics: bool = False
     """Whether batch statistics are those of all processes; see
     :func:`anrl.nn.convert_sync_adaptive_norm`."""

@@ -3,12 +3,15 @@
 :func:`pack` stores files, :class:`Domain` opens what is stored, :class:`DomainLoader` makes batches of it.
 """
 
+from anrl.data.csv_lists import read_csv
 from anrl.data.dataset import LmdbDataset, Sample
 from anrl.data.decode import decode_image
 from anrl.data.domain import DecodedSample, Domain
-from anrl.data.lists import Record, read_csv, read_folder, read_list, read_samples
+from anrl.data.folders import read_folder
+from anrl.data.lists import read_list, read_samples, read_sources
 from anrl.data.loader import Batch, DomainBatch, DomainLoader, evaluation_batches
 from anrl.data.pack import pack
+from anrl.data.record import Record
 from anrl.data.records import Records
 from anrl.data.transform import Transform
 from anrl.data.verify import verify
@@ -31,5 +34,6 @@ __all__ = [
     "read_folder",
     "read_list",
     "read_samples",
+    "read_sources",
     "verify",
 ]

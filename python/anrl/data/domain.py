@@ -1,5 +1,7 @@
 """A domain: the samples of one data set, in one pack."""
 
+import os
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,11 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anrl import _anrl
+from anrl.data.ahead import run_ahead
 from anrl.data.decode import decode_image
-from anrl.data.lists import Record, read_list
-from anrl.data.pack import INDEX_KEY, check_classes
-from anrl.data.records import Records, decode_index
+from anrl.data.lists import read_samples
+from anrl.data.pack import check_classes
+from anrl.data.record import Record
+from anrl.data.records import INDEX_KEY, Records, decode_index
 from anrl.errors import DataError
+
+_SPLITS = 100
+"""Draws of a validation part before none is thought to have both classes."""
 
 
 class DecodedSample(NamedTuple):
@@ -57,10 +64,10 @@ class Domain:
 
         Args:
             path: A folder with ``data.mdb``, or an LMDB file.
-            lists: List files whose paths are keys of the pack. They replace the index.
+            lists: List or CSV files whose paths are keys of the pack. They replace the index.
             name: Name of the domain; by default the one in the index, or that of the pack.
-            columns: See :func:`anrl.data.read_list`.
-            depth_rule: See :func:`anrl.data.read_list`.
+            columns: See :func:`anrl.data.read_samples`.
+            depth_rule: See :func:`anrl.data.read_samples`.
 
         Raises:
             DataError: the pack or a list cannot be read, has no samples or one class only, or a sample of a
@@ -71,7 +78,7 @@ class Domain:
         index = store.get(INDEX_KEY)
         stored_name = path.name
         if lists:
-            listed = [r for file in lists for r in read_list(file, columns=columns, depth_rule=depth_rule)]
+            listed = [r for file in lists for r in read_samples(file, columns=columns, depth_rule=depth_rule)]
             records = Records.of(listed)
         elif index is not None:
             stored_name, records, _ = decode_index(index, str(path))
@@ -144,6 +151,28 @@ class Domain:
         """Select the samples for which ``keep`` is true."""
         return self._part(np.array([keep(r) for r in self.records], bool))
 
+    def readable(self) -> tuple["Domain", list[str]]:
+        """Select the samples that can be decoded, by decoding all of them.
+
+        Returns:
+            The domain of these samples, and the reason why each other one cannot be read.
+
+        Raises:
+            DataError: no sample of a class is left.
+        """
+
+        def problem(index: int) -> str | None:
+            try:
+                self.read(index)
+            except DataError as error:
+                return str(error)
+            return None
+
+        reasons = list(run_ahead(problem, range(len(self)), num_threads=os.cpu_count() or 1, ahead=64))
+        kept = self._part(np.array([reason is None for reason in reasons], bool))
+        check_classes(kept.records, str(self.path))
+        return kept, [reason for reason in reasons if reason is not None]
+
     def of_class(self, label: int) -> "Domain":
         """Select the bona fide samples (0) or the attacks (1)."""
         return self._part(self.labels == label)
@@ -164,7 +193,8 @@ class Domain:
     def split_validation(self, fraction: float, seed: int) -> tuple["Domain", "Domain"]:
         """Split into a training part and a validation part, with no subject in both.
 
-        Samples without subject are split by video.
+        Samples without subject are split by video, and those without video by themselves, with a warning:
+        frames of one video are alike, so that the validation part then tells less.
 
         Args:
             fraction: Fraction of the subjects in the validation part, in (0, 1).
@@ -176,16 +206,22 @@ class Domain:
         Raises:
             DataError: one of the parts would lack a class.
         """
-        group = self.records.groups
+        group, grouping = self.records.groups, self.records.grouping
+        if grouping == "sample":
+            warnings.warn(
+                f"{self.path}: samples name neither subject nor video, so they are split one by one; frames "
+                "of one video may be in both parts. Name subjects or videos in the list",
+                stacklevel=2,
+            )
         groups = int(group.max()) + 1
-        order = np.random.default_rng(seed).permutation(groups)
+        draws = np.random.default_rng(seed)
         count = min(max(1, round(fraction * groups)), groups - 1)
-        is_validation = np.isin(group, order[:count])
-        parts = self._part(~is_validation), self._part(is_validation)
-        for part, purpose in zip(parts, ("training", "validation"), strict=True):
-            if set(part.labels.tolist()) != {0, 1}:
-                raise DataError(
-                    f"{self.path}: a validation part of {count} of {groups} subjects leaves the {purpose} "
-                    "part without samples of both classes; change the validation fraction or the seed"
-                )
-        return parts
+        for _ in range(_SPLITS):
+            is_validation = np.isin(group, draws.permutation(groups)[:count])
+            parts = self._part(~is_validation), self._part(is_validation)
+            if all(set(part.labels.tolist()) == {0, 1} for part in parts):
+                return parts
+        raise DataError(
+            f"{self.path}: no validation part of {count} of {groups} {grouping}s leaves samples of both "
+            "classes in both parts; change the validation fraction or name more subjects in the list"
+        )

@@ -24,7 +24,9 @@ class DomainBatch(NamedTuple):
     label: Tensor
     """(B,), 0 = bona fide, 1 = attack."""
     depth: Tensor
-    """(B, D, D) in [0, 1]; zero for attacks."""
+    """(B, D, D) in [0, 1]; zero for attacks, and where ``has_depth`` is False."""
+    has_depth: Tensor | None = None
+    """(B,): False for bona fide samples without depth map; None if there are none in the batch."""
 
 
 class Batch(NamedTuple):
@@ -35,23 +37,30 @@ class Batch(NamedTuple):
     label: Tensor
     """(B, K), 0 = bona fide, 1 = attack."""
     depth: Tensor
-    """(B, K, D, D) in [0, 1], float32; zero for attacks."""
+    """(B, K, D, D) in [0, 1], float32; zero for attacks, and where ``has_depth`` is False."""
     index: Tensor  # type: ignore[assignment]  # hides tuple.index, which nobody needs here
     """(B, K): positions in the domains' records."""
     keys: list[list[str]] | None = None
     """The samples' keys in their packs, B lists of K, if asked for."""
+    has_depth: Tensor | None = None
+    """(B, K): False for bona fide samples without depth map; None if there are none in the batch."""
     domain_dim: int = 1
     """Dimension of the domains in all tensors: 1, or 0 where the loader was asked for ``domain_major``."""
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "Batch":
         """Copy images, labels and depth to a device, all at once; the positions stay on the CPU."""
         image, label, depth = (t.to(device, non_blocking=non_blocking) for t in self[:3])
-        return self._replace(image=image, label=label, depth=depth)
+        has_depth = self.has_depth
+        if has_depth is not None:
+            has_depth = has_depth.to(device, non_blocking=non_blocking)
+        return self._replace(image=image, label=label, depth=depth, has_depth=has_depth)
 
     def domains(self) -> list[DomainBatch]:
         """Slice by domain, without copies."""
-        tensors = (t.unbind(self.domain_dim) for t in self[:3])
-        return [DomainBatch(*parts) for parts in zip(*tensors, strict=True)]
+        parts = [t.unbind(self.domain_dim) for t in self[:3]]
+        if self.has_depth is not None:
+            parts.append(self.has_depth.unbind(self.domain_dim))
+        return [DomainBatch(*tensors) for tensors in zip(*parts, strict=True)]
 
 
 class DomainLoader:
@@ -136,6 +145,7 @@ class DomainLoader:
         self.domain_major = domain_major
         self.keys = keys
         self._classes = [[np.flatnonzero(d.labels == label) for label in (0, 1)] for d in self.domains]
+        self._depths = [domain.records.has_depth for domain in self.domains]
         # Unreadable samples, by domain.
         self._bad: list[set[int]] = [set() for _ in self.domains]
         self._epoch = 0
@@ -237,10 +247,17 @@ class DomainLoader:
         if self.pin_memory and torch.cuda.is_available():
             tensors = (tensor.pin_memory() for tensor in tensors)
         image, label, depth, index = tensors
+        has_depth = self._has_depth(rows)
         keys = None
         if self.keys:
             keys = [[d.records[i].path for d, i in zip(self.domains, row, strict=True)] for row in rows]
-        return Batch(image, label, depth, index, keys, domain_dim=0 if self.domain_major else 1)
+        return Batch(image, label, depth, index, keys, has_depth, domain_dim=0 if self.domain_major else 1)
+
+    def _has_depth(self, rows: NDArray[np.int64]) -> Tensor | None:
+        known = np.stack([self._depths[k][rows[:, k]] for k in range(len(self.domains))], 1)
+        if known.all():
+            return None
+        return torch.from_numpy(known.T if self.domain_major else known)
 
     def _next(self, k: int, index: int) -> int:
         """The next readable sample of a class after an unreadable one."""

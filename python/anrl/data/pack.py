@@ -2,10 +2,10 @@
 
 import io
 import os
-import shutil
 import struct
 import zlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -16,14 +16,16 @@ from PIL import Image
 
 from anrl import _anrl
 from anrl.data.ahead import run_ahead
-from anrl.data.lists import Record
-from anrl.data.records import Contents, Records
+from anrl.data.pack_folder import replacing_pack
+from anrl.data.record import Record
+from anrl.data.records import INDEX_KEY, Contents, Records
 from anrl.data.transform import Transform
 from anrl.errors import DataError
-
-INDEX_KEY = "__anrl__/index"
+from anrl.progress import Progress
 
 ImageFormat = Literal["jpeg", "png", "raw"]
+Store = Callable[[bytes, bool], bytes]
+"""From a file's bytes, and whether it is a depth map, to what is stored."""
 
 
 def pack(
@@ -37,12 +39,15 @@ def pack(
     image_format: ImageFormat | None = None,
     num_threads: int | None = None,
     overwrite: bool = False,
-    progress: Callable[[int, int], None] | None = None,
-) -> None:
+    on_error: Literal["raise", "skip"] = "raise",
+    allow_missing_depth: bool = False,
+    progress: Progress | None = None,
+) -> list[str]:
     """Write an LMDB pack of one domain.
 
     Every image is decoded once to be sure that it is whole. The pack is built beside ``out`` and renamed
     when complete, so whatever happens nothing half-written is left at ``out``, and nothing there is lost.
+    What a killed run left beside ``out`` is removed by the next one.
 
     Files are stored as they are, unless one of the sizes or an image format is given. Then images are
     decoded, turned upright, resized as :class:`anrl.data.Transform` would, and stored anew. HSV is computed
@@ -50,7 +55,8 @@ def pack(
 
     Args:
         out: The folder to create.
-        records: The samples, from :func:`anrl.data.read_samples`.
+        records: The samples, from :func:`anrl.data.read_samples`. Their keys are their paths with ``/``
+            between folders and without ``.`` and ``..``.
         root: The folder that the records' paths are relative to.
         name: Name of the domain; by default the name of ``out``.
         image_size: Side to resize images to.
@@ -58,48 +64,55 @@ def pack(
         image_format: "jpeg" (quality 95, full color resolution; what resized images become by default),
             "png", or "raw": pixels, which no other reader of packs knows, and which need no decoding.
         num_threads: Number of threads that read and decode; by default one for every core.
-        overwrite: Whether to replace an existing pack.
-        progress: Called with (files done, files in all).
+        overwrite: Whether to replace an existing pack; nothing else is ever replaced.
+        on_error: "raise", or "skip" to leave out the samples whose files cannot be read.
+        allow_missing_depth: Whether a depth map that is named may be missing, as long as there are others.
+            Training leaves these samples out of the depth loss.
+        progress: Told the number of files done.
+
+    Returns:
+        A sentence for every sample that was left out, and for every depth map that is missing.
 
     Raises:
-        DataError: no samples, one class only, a missing or damaged file, a sample listed twice, a path too
-            long for a key, a full disk, or ``out`` exists.
+        DataError: no samples, one class only, missing or damaged files (all of them are named), a sample
+            listed twice, a path too long for a key, a full disk, or ``out`` exists.
         ValueError: a size or the image format is out of range, or images with landmarks are to be resized.
     """
     out, root = Path(out), Path(root)
+    if on_error not in ("raise", "skip"):
+        raise ValueError(f"on_error must be 'raise' or 'skip', not {on_error!r}")
     store = _storage(records, image_size, depth_size, image_format)
+    records = [_with_keys(record, root) for record in records]
     check_classes(records, str(out))
-    if out.exists() and not overwrite:
-        raise DataError(f"{out}: exists already; choose another path or allow to overwrite it")
+    notes: list[str] = []
+    if allow_missing_depth:
+        records = _without_missing_depth(records, root, notes)
     files = _files(records)
-    building, old = (out.parent / f".{out.name}.{what}-{os.getpid()}" for what in ("building", "old"))
-    try:
-        for path in files:
-            _check_exists(root, path)
-        building.mkdir(parents=True)
+    # In the order of their keys, which packs them most densely.
+    ordered = sorted(files, key=str.encode)
+    read = partial(_read, root, files, store)
+    with replacing_pack(out, overwrite) as building:
         writer = _anrl.PackWriter(str(building))
-        # In the order of their keys, which packs them most densely.
-        ordered = sorted(files, key=str.encode)
-        read = partial(_read, root, files, store)
-        contents = run_ahead(read, ordered, num_threads=num_threads or os.cpu_count() or 1, ahead=64)
         stored: dict[str, tuple[int, int]] = {}
+        problems: dict[str, str] = {}
+        contents = run_ahead(read, ordered, num_threads=num_threads or os.cpu_count() or 1, ahead=64)
         for done, (path, content) in enumerate(zip(ordered, contents, strict=True), 1):
-            writer.put(path, content)
-            stored[path] = len(content), zlib.crc32(content)
+            if isinstance(content, DataError):
+                problems[path] = str(content)
+            elif on_error == "skip" or not problems:
+                writer.put(path, content)
+                stored[path] = len(content), zlib.crc32(content)
             if progress is not None:
                 progress(done, len(files))
-        writer.put(INDEX_KEY, Records.of(records).encode(name or out.name, _contents(records, stored)))
+        if problems and on_error == "raise":
+            raise DataError(_all_problems(list(problems.values()), len(files)))
+        kept = [r for r in records if r.path in stored and (r.depth is None or r.depth in stored)]
+        notes += [f"{problem}; its sample is left out" for problem in problems.values()]
+        check_classes(kept, str(out))
+        index = Records.of(kept).encode(name or out.name, _contents(kept, stored))
+        writer.put(INDEX_KEY, index)
         writer.finish()
-        if out.exists():
-            out.rename(old)
-        building.rename(out)
-    except OSError as error:
-        raise DataError(f"{error.filename or out}: {error.strerror or error}") from None
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
-        if old.exists() and not out.exists():
-            old.rename(out)
-        _remove(old)
+    return notes
 
 
 def check_classes(records: Sequence[Record], where: str) -> None:
@@ -113,7 +126,7 @@ def check_classes(records: Sequence[Record], where: str) -> None:
 
 
 def encode_image(pixels: NDArray[np.uint8], image_format: ImageFormat) -> bytes:
-    """The bytes of an image (H, W, 3) or (H, W, 1)."""
+    """Encode an image (H, W, 3) or (H, W, 1)."""
     if image_format == "raw":
         height, width, channels = pixels.shape
         return _anrl.RAW_MAGIC + struct.pack("<III", width, height, channels) + pixels.tobytes()
@@ -130,8 +143,7 @@ def _storage(
     image_size: int | None,
     depth_size: int | None,
     image_format: ImageFormat | None,
-) -> Callable[[bytes, bool], bytes]:
-    """From a file's bytes, and whether it is a depth map, to what is stored."""
+) -> Store:
     if image_format not in (None, "jpeg", "png", "raw"):
         raise ValueError(f"image_format must be 'jpeg', 'png' or 'raw', not {image_format!r}")
     if image_size is not None and any(record.landmarks for record in records):
@@ -157,19 +169,48 @@ def _storage(
     return store
 
 
+def _with_keys(record: Record, root: Path) -> Record:
+    """Write paths as keys: with / between folders, each file in one spelling."""
+    return replace(record, path=_key(record.path, root), depth=record.depth and _key(record.depth, root))
+
+
+def _key(path: str, root: Path) -> str:
+    if "\\" in path and not (root / path).exists():
+        path = path.replace("\\", "/")  # a path of Windows
+    key = os.path.normpath(path)
+    try:
+        size = len(key.encode())
+    except UnicodeEncodeError:
+        raise DataError(f"{path!r}: the name is not UTF-8; rename the file") from None
+    if size > _anrl.MAX_KEY:
+        raise DataError(f"{path}: longer than the {_anrl.MAX_KEY} bytes that a key may have")
+    return key
+
+
+def _without_missing_depth(records: list[Record], root: Path, notes: list[str]) -> list[Record]:
+    named = [record.depth for record in records if record.depth]
+    missing = {depth for depth in named if not (root / depth).is_file()}
+    if missing and len(missing) == len(set(named)):
+        raise DataError(
+            f"{root / min(missing)}: none of the {len(missing)} depth maps that are named exists; correct "
+            "the depth rule or the list"
+        )
+    notes += [f"{root / depth}: the depth map does not exist" for depth in sorted(missing)]
+    return [replace(record, depth=None) if record.depth in missing else record for record in records]
+
+
 def _files(records: Sequence[Record]) -> dict[str, bool]:
     """Every file to store, and whether it is a depth map."""
-    files: dict[str, bool] = {}
+    labels: dict[str, int] = {}
     for record in records:
-        for path, is_depth in ((record.path, False), (record.depth, True)):
-            if path is None:
-                continue
-            if path in files and not is_depth:
-                raise DataError(f"{path}: is listed twice")
-            if len(path.encode()) > _anrl.MAX_KEY:
-                raise DataError(f"{path}: longer than the {_anrl.MAX_KEY} bytes that a key may have")
-            files[path] = is_depth
-    return files
+        if record.path in labels:
+            both = "with both labels" if labels[record.path] != record.label else "twice"
+            raise DataError(f"{record.path}: is listed {both}; keep one of the lines")
+        labels[record.path] = record.label
+    depths = {record.depth for record in records if record.depth}
+    if shared := depths & labels.keys():
+        raise DataError(f"{min(shared)}: is listed as an image and as a depth map; correct the list")
+    return dict.fromkeys(labels, False) | dict.fromkeys(depths, True)
 
 
 def _contents(records: Sequence[Record], stored: dict[str, tuple[int, int]]) -> Contents:
@@ -179,21 +220,20 @@ def _contents(records: Sequence[Record], stored: dict[str, tuple[int, int]]) -> 
     return Contents(size.astype(np.int64), checksum.astype(np.uint32), np.array(depths, np.uint32))
 
 
-def _check_exists(root: Path, path: str) -> None:
-    if not (root / path).is_file():
-        raise DataError(f"{root / path}: is listed but does not exist (paths are relative to {root})")
-
-
-def _read(root: Path, files: dict[str, bool], store: Callable[[bytes, bool], bytes], path: str) -> bytes:
-    content = (root / path).read_bytes()
+def _read(root: Path, files: dict[str, bool], store: Store, path: str) -> bytes | DataError:
+    """Read and decode a file; an error is a result, so that one run finds all of them."""
     try:
-        return store(content, files[path])
+        return store((root / path).read_bytes(), files[path])
+    except FileNotFoundError:
+        return DataError(f"{root / path}: is listed but does not exist (paths are relative to {root})")
+    except OSError as error:
+        return DataError(f"{root / path}: {error.strerror}")
     except DataError as error:
-        raise DataError(f"{root / path}: {error}") from None
+        return DataError(f"{root / path}: {error}")
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+def _all_problems(problems: list[str], files: int) -> str:
+    if len(problems) == 1:
+        return problems[0]
+    lines = "\n".join(f"  {problem}" for problem in problems)
+    return f"{len(problems)} of {files} files cannot be packed; replace them or leave them out:\n{lines}"

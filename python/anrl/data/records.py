@@ -3,16 +3,18 @@
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
-from typing import NamedTuple, overload
+from typing import Literal, NamedTuple, overload
 
 import numpy as np
 import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
 
-from anrl.data.lists import Record
+from anrl.data.record import Record
 from anrl.errors import DataError
 
+INDEX_KEY = "__anrl__/index"
+"""Key of a pack's index."""
 INDEX_VERSION = 2
 
 _TEXTS = ("path", "depth", "subject", "video", "attack")
@@ -45,6 +47,10 @@ class Texts(NamedTuple):
         """The string of a number."""
         start = int(self.ends[code - 1]) if code else 0
         return self.blob[start : self.ends[code]].tobytes().decode(errors="replace")
+
+    def given(self) -> NDArray[np.bool_]:
+        """Whether each row's string is not empty; (N,)."""
+        return (np.diff(self.ends, prepend=0) > 0)[self.codes]
 
     def check(self) -> None:
         """Raise a ValueError if a string lies outside the buffer, or a row has no string."""
@@ -95,16 +101,35 @@ class Records(Sequence[Record]):
         return self.label[self.rows].astype(np.int64)
 
     @property
+    def has_depth(self) -> NDArray[np.bool_]:
+        """(N,): whether the depth is known: by a map, or because the sample is an attack: zero."""
+        return self.texts["depth"].given()[self.rows] | (self.labels == 1)
+
+    @property
     def groups(self) -> NDArray[np.int64]:
-        """(N,): the same number for samples of one subject, or of one video if they name no subject."""
+        """(N,): the same number for samples of one subject, or of one video if they name no subject.
+
+        A sample without either is a group of its own.
+        """
         subject, video = self.texts["subject"], self.texts["video"]
         pairs = subject.codes[self.rows].astype(np.int64) * len(video.ends) + video.codes[self.rows]
         distinct, numbers = np.unique(pairs, return_inverse=True)
         names = [
             subject.named(pair // len(video.ends)) or video.named(pair % len(video.ends)) for pair in distinct
         ]
-        order = {name: number for number, name in enumerate(sorted(set(names)))}
-        return np.array([order[name] for name in names], np.int64)[numbers]
+        order = {name: number for number, name in enumerate(sorted(set(names) - {""}))}
+        groups = np.array([order.get(name, -1) for name in names], np.int64)[numbers]
+        alone = groups < 0
+        groups[alone] = len(order) + np.arange(np.count_nonzero(alone))
+        return groups
+
+    @property
+    def grouping(self) -> Literal["subject", "video", "sample"]:
+        """Finest unit that :attr:`groups` has: "sample" if some samples have neither subject nor video."""
+        subjects, videos = (self.texts[name].given()[self.rows] for name in ("subject", "video"))
+        if subjects.all():
+            return "subject"
+        return "video" if (subjects | videos).all() else "sample"
 
     def __len__(self) -> int:
         """The number of samples."""

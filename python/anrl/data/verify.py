@@ -9,8 +9,7 @@ from anrl import _anrl
 from anrl.data.ahead import run_ahead
 from anrl.data.decode import decode_image
 from anrl.data.domain import Domain
-from anrl.data.pack import INDEX_KEY
-from anrl.data.records import Contents, Records, decode_index
+from anrl.data.records import INDEX_KEY, Contents, Records, decode_index
 from anrl.errors import DataError
 
 

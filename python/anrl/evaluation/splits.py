@@ -1,5 +1,6 @@
 """Source domains, split by subject into a training part and a validation part."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,14 +22,24 @@ def split_sources(config: Config) -> list[Split]:
 
     Raises:
         ConfigError: two of them have the same name.
-        DataError: a pack cannot be read, or a part of a domain would lack a class.
+        DataError: a pack cannot be read, or no readable sample of a class is left, or a part of a domain
+            would lack a class.
     """
     domains = open_domains(config.sources, config)
     names = [domain.name for domain in domains]
     for name in names:
         if names.count(name) > 1:
             raise ConfigError(f"two domains are called {name}; set name to tell them apart", key="sources")
+    if config.on_error == "skip":
+        domains = [_readable(domain) for domain in domains]
     return [Split(*domain.split_validation(config.validation_fraction, config.seed)) for domain in domains]
+
+
+def _readable(domain: Domain) -> Domain:
+    readable, problems = domain.readable()
+    for problem in problems:
+        warnings.warn(f"{problem}; the sample is left out", stacklevel=2)
+    return readable
 
 
 def open_domains(domains: Sequence[DomainConfig], config: Config) -> list[Domain]:

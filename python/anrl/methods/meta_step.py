@@ -205,7 +205,7 @@ def domain_loss(
 ) -> tuple[Tensor, DomainLosses]:
     """Compute the weighted sum of one domain's losses, and the losses it is made of."""
     classification = F.cross_entropy(output.logits, batch.label)
-    depth = depth_loss(output.depth.squeeze(1), batch.depth)
+    depth = depth_loss(output.depth.squeeze(1), batch.depth, batch.has_depth)
     total = weights.classification * classification + weights.depth * depth
     inter_domain = inter_class = torch.zeros_like(classification)
     if calibration is not None:
@@ -221,11 +221,14 @@ def domain_loss(
     )
 
 
-def depth_loss(depth: Tensor, target: Tensor) -> Tensor:
+def depth_loss(depth: Tensor, target: Tensor, has_depth: Tensor | None = None) -> Tensor:
     """Compute the mean squared error of depth maps (N, h, w).
 
-    A target of another size is averaged over areas.
+    A target of another size is averaged over areas. The error of samples for which ``has_depth``, (N,), is
+    False counts as zero; the mean is over all N, so that it does not depend on how processes share a batch.
     """
     if target.shape != depth.shape:
         target = F.adaptive_avg_pool2d(target[:, None], (depth.shape[1], depth.shape[2]))[:, 0]
+    if has_depth is not None:
+        target = torch.where(has_depth[:, None, None], target, depth.detach())
     return F.mse_loss(depth, target)

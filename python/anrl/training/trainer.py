@@ -244,6 +244,7 @@ class Trainer:
                 normalize(part.image).to(self.dtype).contiguous(memory_format=self.memory_format),
                 part.label,
                 part.depth.to(self.dtype),
+                part.has_depth,
             )
             for part in batch.to(self.device, non_blocking=True).domains()
         ]
