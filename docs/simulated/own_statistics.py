@@ -19,7 +19,7 @@ from anrl import Checkpoint, Config
 from anrl.data import Domain, DomainLoader, Transform
 from anrl.evaluation import open_domains, score_domain
 from anrl.experiments import LeaveOneDomainOut, titles
-from anrl.methods import DomainBatch, meta_step
+from anrl.methods.meta_step import DomainBatch, meta_step
 from anrl.metrics import Scores, auc
 from anrl.models import Model
 from anrl.nn import gate_parameters
