@@ -16,15 +16,15 @@ import numpy as np
 import torch
 
 from anrl import Checkpoint, Config
-from anrl.data import Domain, DomainLoader, Transform
+from anrl.data import Domain, DomainBatch, DomainLoader, Transform
 from anrl.evaluation import open_domains, score_domain
 from anrl.experiments import LeaveOneDomainOut, titles
-from anrl.methods.meta_step import DomainBatch, meta_step
+from anrl.methods.meta_step import meta_step
 from anrl.metrics import Scores, auc
 from anrl.models import Model
 from anrl.nn import gate_parameters
 
-VARIANTS = ("anrl", "joint-statistics", "no-meta", "adaptive", "in", "bn")
+METHODS = ("anrl", "joint-statistics", "no-meta", "adaptive", "in", "bn")
 
 
 def batches(domains: list[Domain], transform: Transform, size: int) -> DomainLoader:
@@ -51,8 +51,7 @@ def inner_step(model: Model, sources: list[Domain], config: Config) -> float:
     transform = config.transform
     batch = next(iter(batches(sources, transform, config.batch_size)))
     domains = [
-        DomainBatch(transform.normalize(batch.image[:, k]), batch.label[:, k], batch.depth[:, k])
-        for k in range(len(sources))
+        DomainBatch(transform.normalize(part.image), part.label, part.depth) for part in batch.domains()
     ]
     gates = list(gate_parameters(model.train()).values())
     meta_train = range(config.method.meta_train_domains)
@@ -63,22 +62,22 @@ def inner_step(model: Model, sources: list[Domain], config: Config) -> float:
 
 
 def main(out: str) -> None:
-    """Print a line for every variant."""
+    """Print a line for every method."""
     protocol = LeaveOneDomainOut.open(out)
     done = protocol.results()
     print("AUC, video level, mean over unseen domains and seeds: running statistics, own statistics")
-    for variant in (v for v in VARIANTS if v in protocol.variants):
+    for method in (m for m in METHODS if m in protocol.methods):
         running, own, steps = [], [], []
-        for cell in (cell for cell in done if cell.variant == variant):
+        for cell in (cell for cell in done if cell.method == method):
             config = protocol.cell_config(cell)
             model, transform = Checkpoint.read(protocol.run_folder(cell).best).model(), config.transform
             (target,) = open_domains(config.targets, config)
             scores, _ = score_domain(model, target, transform, torch.device("cpu"))
             running.append(auc(scores.by_video()))
             own.append(auc(own_statistics(model, target, transform, config.batch_size, scores).by_video()))
-            if variant == "anrl":
+            if method == "anrl":
                 steps.append(inner_step(model, open_domains(config.sources, config), config))
-        print(f"{titles()[variant]}: {100 * fmean(running):.1f}, {100 * fmean(own):.1f} ({len(own)} cells)")
+        print(f"{titles()[method]}: {100 * fmean(running):.1f}, {100 * fmean(own):.1f} ({len(own)} cells)")
         if steps:
             print(f"  an inner step is {fmean(steps):.1e} of the gates' weights, at most {max(steps):.1e}")
 
