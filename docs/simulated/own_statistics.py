@@ -1,9 +1,9 @@
-"""Why ANRL's meta step costs something here: batch statistics, and the size of the inner step.
+"""Cost of ANRL's meta step on the simulated benchmark: batch statistics, and the size of the inner step.
 
-In the meta step every domain is forwarded by itself, so a network in training always sees a domain
-normalized by that domain's own statistics; afterwards it normalizes by running ones. This script scores
-every unseen domain both ways, in batches as in training (half bona fide, half attacks, which no deployed
-system has), and measures how far one inner step moves the gates.
+The meta step forwards every domain by itself, so in training the network normalizes each domain by that
+domain's own statistics; afterwards it normalizes by running statistics. This script scores every unseen
+domain both ways, in batches as in training (half bona fide, half attacks, which no deployed system has),
+and measures how far one inner step moves the gates.
 
     python docs/simulated/own_statistics.py runs/protocol-simulated
 """
@@ -15,43 +15,43 @@ from statistics import fmean
 import numpy as np
 import torch
 
-from anrl.checkpoint import Checkpoint
-from anrl.config import Config
-from anrl.data import Domain, DomainLoader, Transform
-from anrl.evaluation.score import score_domain, scores_of
-from anrl.evaluation.splits import open_domains
+from anrl import Checkpoint, Config
+from anrl.data import Domain, DomainBatch, DomainLoader, Transform
+from anrl.evaluation import open_domains, score_domain
 from anrl.experiments import LeaveOneDomainOut, titles
-from anrl.methods.meta_step import DomainBatch, meta_step
+from anrl.methods.meta_step import meta_step
 from anrl.metrics import Scores, auc
-from anrl.models import ANRLNet
+from anrl.models import Model
 from anrl.nn import gate_parameters
 
-VARIANTS = ("anrl", "joint-statistics", "no-meta", "adaptive", "in", "bn")
+METHODS = ("anrl", "joint-statistics", "no-meta", "adaptive", "in", "bn")
 
 
 def batches(domains: list[Domain], transform: Transform, size: int) -> DomainLoader:
-    """Batches as in training, without augmentation."""
+    """Make batches as in training, without augmentation."""
     return DomainLoader(domains, size, replace(transform, flip_prob=0.0, jitter_prob=0.0), seed=0)
 
 
 @torch.inference_mode()
-def own_statistics(model: ANRLNet, domain: Domain, transform: Transform, size: int) -> Scores:
-    """Scores with batch statistics of the domain itself, by which the running ones move."""
+def own_statistics(model: Model, domain: Domain, transform: Transform, size: int, running: Scores) -> Scores:
+    """Score a domain with its own batch statistics; this changes the running statistics of the model.
+
+    ``running`` has the domain's scores with running statistics, and what else is known of its samples.
+    """
     score = np.full(len(domain), np.nan)
     model.train()
     for batch in batches([domain], transform, size):
         logits = model(transform.normalize(batch.image[:, 0])).logits
         score[batch.index[:, 0].numpy()] = logits.double().softmax(1)[:, 1].numpy()
-    return scores_of(domain, score)
+    return replace(running, score=score)
 
 
-def inner_step(model: ANRLNet, sources: list[Domain], config: Config) -> float:
-    """The length of an inner step over that of the gates' weights; the first sources are meta-train."""
+def inner_step(model: Model, sources: list[Domain], config: Config) -> float:
+    """Divide the length of an inner step by that of the gates' weights; the first sources are meta-train."""
     transform = config.transform
     batch = next(iter(batches(sources, transform, config.batch_size)))
     domains = [
-        DomainBatch(transform.normalize(batch.image[:, k]), batch.label[:, k], batch.depth[:, k])
-        for k in range(len(sources))
+        DomainBatch(transform.normalize(part.image), part.label, part.depth) for part in batch.domains()
     ]
     gates = list(gate_parameters(model.train()).values())
     meta_train = range(config.method.meta_train_domains)
@@ -62,22 +62,22 @@ def inner_step(model: ANRLNet, sources: list[Domain], config: Config) -> float:
 
 
 def main(out: str) -> None:
-    """Prints a line for every variant."""
+    """Print a line for every method."""
     protocol = LeaveOneDomainOut.open(out)
     done = protocol.results()
     print("AUC, video level, mean over unseen domains and seeds: running statistics, own statistics")
-    for variant in (v for v in VARIANTS if v in protocol.variants):
+    for method in (m for m in METHODS if m in protocol.methods):
         running, own, steps = [], [], []
-        for cell in (cell for cell in done if cell.variant == variant):
+        for cell in (cell for cell in done if cell.method == method):
             config = protocol.cell_config(cell)
-            checkpoint = Checkpoint.read(cell.folder(protocol.out) / "run/best.safetensors")
-            model, transform = checkpoint.model(), config.transform
+            model, transform = Checkpoint.read(protocol.run_folder(cell).best).model(), config.transform
             (target,) = open_domains(config.targets, config)
-            running.append(auc(score_domain(model, target, transform, torch.device("cpu"))[0].by_video()))
-            own.append(auc(own_statistics(model, target, transform, config.batch_size).by_video()))
-            if variant == "anrl":
+            scores, _ = score_domain(model, target, transform, torch.device("cpu"))
+            running.append(auc(scores.by_video()))
+            own.append(auc(own_statistics(model, target, transform, config.batch_size, scores).by_video()))
+            if method == "anrl":
                 steps.append(inner_step(model, open_domains(config.sources, config), config))
-        print(f"{titles()[variant]}: {100 * fmean(running):.1f}, {100 * fmean(own):.1f} ({len(own)} cells)")
+        print(f"{titles()[method]}: {100 * fmean(running):.1f}, {100 * fmean(own):.1f} ({len(own)} cells)")
         if steps:
             print(f"  an inner step is {fmean(steps):.1e} of the gates' weights, at most {max(steps):.1e}")
 
