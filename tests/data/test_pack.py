@@ -191,9 +191,7 @@ def test_missing_depth_maps_are_errors_or_counted(tmp_path):
     assert domain.records[records.index(named[0])].depth is None and domain.records.has_depth.sum() == 15
     for record in named[1:]:
         (file.parent / record.depth).unlink()
-    with pytest.raises(
-        DataError, match="none of the 8 depth maps that are named exists"
-    ):
+    with pytest.raises(DataError, match="none of the 8 depth maps that are named exists"):
         pack(tmp_path / "other", records, root=file.parent, allow_missing_depth=True)
 
 
@@ -212,14 +210,6 @@ def test_one_file_in_two_spellings_is_one_sample(tmp_path):
     assert Domain.open(tmp_path / "tiny.lmdb").records[0].path == f"sub/{first.path}"
     with pytest.raises(DataError, match="is listed as an image and as a depth map"):
         pack(tmp_path / "x", [replace(records[1], depth=records[2].path), *records[2:]], root=file.parent)
-
-
-def die(done, total, message=""):
-    if done == 5:
-        os.kill(os.getpid(), signal.{signal})
-        signal.pause()
-pack(sys.argv[1], read_list(sys.argv[2]), root=sys.argv[3], overwrite=True, progress=die)
-"""
 
 
 def test_samples_without_subject_and_video_are_split_one_by_one(tmp_path):

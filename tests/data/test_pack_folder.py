@@ -50,6 +50,14 @@ def test_nothing_that_is_no_pack_is_replaced(domain, tmp_path):
 PACK_AND_DIE = """
 import os, signal, sys
 from anrl.data import pack, read_list
+def die(done, total, message=""):
+    if done == 5:
+        os.kill(os.getpid(), signal.{signal})
+        signal.pause()
+pack(sys.argv[1], read_list(sys.argv[2]), root=sys.argv[3], overwrite=True, progress=die)
+"""
+
+
 @pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM", "SIGHUP"])
 def test_what_a_killed_run_leaves_is_cleared_by_the_next(domain, tmp_path, name):
     data, before = tmp_path / "data", (domain.path / "data.mdb").read_bytes()
@@ -82,9 +90,7 @@ def test_a_build_of_another_process_is_left_alone(domain, tmp_path):
 def test_places_that_cannot_be_written_are_one_sentence(tmp_path):
     file = write_domain(tmp_path / "data", subjects=2, frames=1)
     (tmp_path / "file").write_text("mine")
-    for out, message in [
-        (tmp_path / ("x" * 250), "File name too long"),
-        (tmp_path / "file/a", "Not a directory"),
-    ]:
+    for name, message in [("x" * 250, "File name too long"), ("file/a", "Not a directory")]:
+        out = tmp_path / name
         with pytest.raises(DataError, match=f"^{out}: {message}$"):
             pack(out, read_list(file), root=file.parent)
