@@ -219,5 +219,5 @@ def inspect(
             preview.parent.mkdir(parents=True, exist_ok=True)
             figure.savefig(preview, dpi=120)
         except OSError as error:
-            raise DataError(f"{preview}: {error.strerror or error}") from None
+            raise DataError(f"{preview}: cannot be written: {error}") from None
         console.print(f"samples: {preview}", markup=False)
