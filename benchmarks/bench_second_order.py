@@ -13,7 +13,7 @@ import sys
 import time
 
 import torch
-from bench_norm import Composition
+from bench_adaptive_norm import Composition
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn

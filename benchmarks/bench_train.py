@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 import torch
-from bench_norm import Composition
+from bench_adaptive_norm import Composition
 from bench_second_order import memory
 from rich.console import Console
 from rich.table import Table
