@@ -1,4 +1,4 @@
-"""Times AdaptiveNorm2d beside its peers in one process: ``python benchmarks/bench_adaptive_norm.py [OUT.csv]``.
+"""Times AdaptiveNorm2d beside its peers: ``python benchmarks/bench_adaptive_norm.py [OUT.csv]``.
 
 Peers: the official layer's eager composition (BatchNorm2d, InstanceNorm2d, pooling, linear, sigmoid, mix,
 ReLU), the same under torch.compile (left out with --no-compile), and plain BatchNorm2d + ReLU. All run in
