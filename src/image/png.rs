@@ -47,7 +47,7 @@ pub fn decode(bytes: &[u8], format: PixelFormat) -> Result<(Image, u16), DataErr
 #[cfg(test)]
 mod tests {
     use super::PixelFormat;
-    use crate::image::decode::{Decoder, decode};
+    use crate::image::decode::decode;
 
     fn png(width: u32, height: u32, color: png::ColorType, data: &[u8]) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn alpha_is_dropped_and_gray_is_repeated() {
-        let levels = |bytes: &[u8], format| decode(bytes, format, Decoder::Fast).expect("png").data;
+        let levels = |bytes: &[u8], format| decode(bytes, format).expect("png").data;
         let bytes = png(2, 1, png::ColorType::Rgba, &[1, 2, 3, 9, 4, 5, 6, 9]);
         assert_eq!(levels(&bytes, PixelFormat::Rgb), [1, 2, 3, 4, 5, 6]);
         let bytes = png(2, 1, png::ColorType::Grayscale, &[7, 8]);
@@ -74,7 +74,7 @@ mod tests {
     fn every_truncation_is_an_error() {
         let bytes = png(5, 4, png::ColorType::Grayscale, &[3; 20]);
         for end in 0..bytes.len() {
-            let result = decode(&bytes[..end], PixelFormat::Gray, Decoder::Fast);
+            let result = decode(&bytes[..end], PixelFormat::Gray);
             assert!(result.is_err(), "{end} of {}", bytes.len());
         }
     }
