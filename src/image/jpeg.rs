@@ -3,32 +3,29 @@
 //! libjpeg calls back where it meets an error or something odd, and must not be returned to after an error: the
 //! callback unwinds through it (it is built for that) to [`decompress`], which makes an error of it.
 
-use std::any::Any;
-use std::ffi::{CStr, c_char, c_int, c_ulong};
-use std::mem::{MaybeUninit, transmute};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::ffi::{c_int, c_ulong};
+use std::mem::MaybeUninit;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::slice;
 
-use mozjpeg_sys::{self as ffi, jpeg_common_struct};
+use mozjpeg_sys as ffi;
 
 use super::cmyk;
+use super::jpeg_callbacks::{Notes, ends_early, is_code, judge, limit_scans, misread, reason, stop};
 use super::jpeg_header::Header;
 use super::{Image, MAX_SIDE, PixelFormat};
 use crate::error::DataError;
 
 /// The bytes that a JPEG file begins with.
-pub const MAGIC: &[u8] = &[0xff, 0xd8, 0xff];
-
-/// A file with more scans is an attack on the reader's time.
-const MAX_SCANS: c_int = 500;
+pub const MAGIC: &[u8] = &[0xff, 0xd8];
 
 const END_OF_IMAGE: &[u8] = &[0xff, 0xd9];
 
+/// A file may always have this many bytes too many before a marker.
+const MIN_JUNK: usize = 16;
+
 /// Coefficients of a block.
 const BLOCK: usize = 64;
-
-/// The longest message of libjpeg.
-const MAX_MESSAGE: usize = 200;
 
 unsafe extern "C" {
     fn jsimd_can_idct_islow() -> c_int;
@@ -44,41 +41,20 @@ pub fn is_vectorized() -> bool {
 /// Decodes a JPEG file to OpenCV's pixels; also returns its EXIF orientation.
 ///
 /// What the pixels do not depend on may be odd: bytes between segments or before the end marker, or no end marker
-/// after the last scan.
+/// after the last scan. Of an arithmetic code no decoder can tell that its last rows, or its last scan, are missing.
 ///
 /// # Errors
-/// The file is damaged, lacks pixels, is too large or is of a kind that libjpeg-turbo does not know.
+/// The file is damaged, lacks pixels or scans, is too large or is of a kind that libjpeg-turbo does not know.
 pub fn decode(bytes: &[u8], format: PixelFormat) -> Result<(Image, u16), DataError> {
     let header = Header::read(bytes);
     Ok((decompress(bytes, format, header.is_arithmetic)?, header.orientation))
 }
 
 /// The pixels of a JPEG file as they are stored.
-pub(super) fn decompress(
-    bytes: &[u8],
-    format: PixelFormat,
-    is_arithmetic: bool,
-) -> Result<Image, DataError> {
+pub(super) fn decompress(bytes: &[u8], format: PixelFormat, is_arithmetic: bool) -> Result<Image, DataError> {
     // All that unwinding leaves behind is destroyed.
     catch_unwind(AssertUnwindSafe(|| Decompressor::new(bytes, is_arithmetic)?.read(format)))
         .unwrap_or_else(|stop| Err(DataError::new(reason(stop))))
-}
-
-/// Why libjpeg was left.
-fn reason(stop: Box<dyn Any + Send>) -> String {
-    stop.downcast().map_or_else(|panic| resume_unwind(panic), |reason| *reason)
-}
-
-fn ends_early() -> String {
-    "not a whole JPEG image: its data end early".into()
-}
-
-/// What the callbacks know of the file.
-struct Notes {
-    /// Whether the pixels are coded arithmetically: such a decoder reads zeros after the last byte, without a word.
-    is_arithmetic: bool,
-    /// Whether the file ended before its end marker.
-    has_ended: bool,
 }
 
 /// libjpeg's structs, which point to each other.
@@ -93,7 +69,7 @@ struct Decompressor<'a> {
 impl<'a> Decompressor<'a> {
     fn new(bytes: &'a [u8], is_arithmetic: bool) -> Result<Self, DataError> {
         let len = c_ulong::try_from(bytes.len()).map_err(|_| DataError::new("too large a JPEG file"))?;
-        let mut notes = Box::new(Notes { is_arithmetic, has_ended: false });
+        let mut notes = Box::new(Notes { bytes: bytes.as_ptr_range(), is_arithmetic, ..Notes::default() });
         // SAFETY: zeros are values of the structs; the library fills them, in its order of calls. They stay in their
         // boxes for as long as it uses them, as `bytes` stay.
         unsafe {
@@ -125,13 +101,16 @@ impl<'a> Decompressor<'a> {
             PixelFormat::Rgb => ffi::J_COLOR_SPACE::JCS_RGB,
             PixelFormat::Gray => ffi::J_COLOR_SPACE::JCS_GRAYSCALE,
         };
+        self.notes.junk = Some(self.allowed_junk());
         // SAFETY: the header has been read.
+        let has_one_scan = unsafe { ffi::jpeg_has_multiple_scans(&self.state) } == 0;
+        // SAFETY: as above.
         unsafe { ffi::jpeg_start_decompress(&mut self.state) };
         let channels = format.channels();
         let mut data = vec![0; width * height * channels];
         let mut inks = vec![0; if is_cmyk { 4 * width } else { 0 }];
         for (y, row) in data.chunks_exact_mut(width * channels).enumerate() {
-            if self.notes.is_arithmetic && self.has_run_dry(height - y) {
+            if has_one_scan && self.notes.is_arithmetic && self.has_run_dry(height - y) {
                 return Err(DataError::new(ends_early()));
             }
             let mut out = if is_cmyk { inks.as_mut_ptr() } else { row.as_mut_ptr() };
@@ -146,16 +125,42 @@ impl<'a> Decompressor<'a> {
         if !self.has_every_scan() {
             return Err(DataError::new(ends_early()));
         }
+        if has_one_scan && is_code(self.left_over(), self.allowed_junk()) {
+            return Err(DataError::new(misread()));
+        }
         Ok(Image { width, height, channels, data })
+    }
+
+    /// The number of bytes that may be left over before a marker: about half of what a unit of the image takes.
+    fn allowed_junk(&self) -> usize {
+        let units = |pixels: u32, factor: c_int| (pixels as usize).div_ceil(8 * factor.max(1) as usize);
+        let across = units(self.state.image_width, self.state.max_h_samp_factor);
+        let down = units(self.state.image_height, self.state.max_v_samp_factor);
+        (self.bytes.len() / (2 * across * down).max(1)).max(MIN_JUNK)
+    }
+
+    /// The bytes that the library has read.
+    fn used(&self) -> &'a [u8] {
+        // SAFETY: the source was made by `new`.
+        let unused = unsafe { (*self.state.src).bytes_in_buffer };
+        &self.bytes[..self.bytes.len().saturating_sub(unused)]
+    }
+
+    /// What lies between the last bytes of the only scan and the next marker.
+    fn left_over(&self) -> &'a [u8] {
+        let used = self.used();
+        if self.notes.has_ended || used.ends_with(END_OF_IMAGE) {
+            return &[];
+        }
+        let rest = &self.bytes[used.len()..];
+        let end = rest.windows(2).position(|pair| pair[0] == 0xff && pair[1] != 0);
+        &rest[..end.unwrap_or(rest.len())]
     }
 
     /// Whether all bytes were used up although more is to be decoded than the library decodes ahead.
     fn has_run_dry(&self, rows_left: usize) -> bool {
         let ahead = 2 * 8 * self.state.max_v_samp_factor as usize;
-        // SAFETY: the source was made by `new`.
-        let unused = unsafe { (*self.state.src).bytes_in_buffer };
-        let used = &self.bytes[..self.bytes.len().saturating_sub(unused)];
-        rows_left > ahead && used.ends_with(END_OF_IMAGE)
+        rows_left > ahead && self.used().ends_with(END_OF_IMAGE)
     }
 
     /// Whether every component has had its scan, or all its scans, to the last bit of every coefficient.
@@ -177,65 +182,6 @@ impl Drop for Decompressor<'_> {
     fn drop(&mut self) {
         // SAFETY: the struct was made by `new` and is not used again.
         unsafe { ffi::jpeg_destroy_decompress(&mut self.state) };
-    }
-}
-
-/// Of an error.
-unsafe extern "C-unwind" fn stop(state: &mut jpeg_common_struct) {
-    // SAFETY: the library calls it for a struct that `Decompressor::new` made.
-    let has_ended = unsafe { (*state.client_data.cast::<Notes>()).has_ended };
-    let reason = if has_ended { ends_early() } else { format!("no JPEG image to decode: {}", message(state)) };
-    resume_unwind(Box::new(reason))
-}
-
-/// Of what the library would go on after: an error, if pixels are lacking or made up.
-unsafe extern "C-unwind" fn judge(state: &mut jpeg_common_struct, level: c_int) {
-    const WARNING: c_int = -1;
-    if level != WARNING {
-        return;
-    }
-    // SAFETY: the library calls it for a struct that `Decompressor::new` made, with a code and numbers to a message.
-    let (code, next_marker, notes) = unsafe {
-        let errors = &mut *state.err;
-        (errors.msg_code, (*errors.msg_parm.i())[1], &mut *state.client_data.cast::<Notes>())
-    };
-    let reason = match code as ffi::J_MESSAGE_CODE {
-        ffi::JWRN_HIT_MARKER => ends_early(),
-        ffi::JWRN_JPEG_EOF => {
-            notes.has_ended = true;
-            if !notes.is_arithmetic {
-                return;
-            }
-            ends_early()
-        }
-        ffi::JWRN_EXTRANEOUS_DATA if !(0xd0..=0xd7).contains(&next_marker) => return,
-        ffi::JWRN_ADOBE_XFORM
-        | ffi::JWRN_JFIF_MAJOR
-        | ffi::JWRN_NOT_SEQUENTIAL
-        | ffi::JWRN_TOO_MUCH_DATA => return,
-        _ => format!("not a whole JPEG image: {}", message(state)),
-    };
-    resume_unwind(Box::new(reason))
-}
-
-unsafe extern "C-unwind" fn limit_scans(state: &mut jpeg_common_struct) {
-    // SAFETY: the library calls it for the first field of a struct that `Decompressor::new` made.
-    let scans = unsafe { (*(&raw mut *state).cast::<ffi::jpeg_decompress_struct>()).input_scan_number };
-    if scans > MAX_SCANS {
-        resume_unwind(Box::new(format!("a JPEG image of more than {MAX_SCANS} scans")))
-    }
-}
-
-/// The library's last message.
-fn message(state: &mut jpeg_common_struct) -> String {
-    type Format = unsafe extern "C-unwind" fn(*mut jpeg_common_struct, *mut c_char);
-    let mut text = [0; MAX_MESSAGE + 1];
-    // SAFETY: the function is the library's own, and this its type in C; it ends the text by a zero.
-    unsafe {
-        if let Some(format) = (*state.err).format_message {
-            transmute::<_, Format>(format)(state, text.as_mut_ptr());
-        }
-        CStr::from_ptr(text.as_ptr()).to_string_lossy().into_owned()
     }
 }
 

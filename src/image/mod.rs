@@ -14,6 +14,7 @@ mod exif;
 pub mod flip;
 mod foreign;
 pub mod jpeg;
+mod jpeg_callbacks;
 mod jpeg_header;
 pub mod noise;
 pub mod png;

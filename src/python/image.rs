@@ -10,11 +10,7 @@ use crate::image::{PixelFormat, jpeg, raw};
 /// Decodes a JPEG, PNG or raw file to an array of uint8: (H, W, 3), or (H, W, 1) if `gray`.
 #[pyfunction]
 #[pyo3(signature = (image, gray=false))]
-fn decode_image<'py>(
-    py: Python<'py>,
-    image: &[u8],
-    gray: bool,
-) -> PyResult<Bound<'py, PyArray3<u8>>> {
+fn decode_image<'py>(py: Python<'py>, image: &[u8], gray: bool) -> PyResult<Bound<'py, PyArray3<u8>>> {
     let format = if gray { PixelFormat::Gray } else { PixelFormat::Rgb };
     let image = py.allow_threads(|| decode(image, format))?;
     image.data.into_pyarray(py).reshape([image.height, image.width, image.channels])

@@ -332,7 +332,7 @@ def test_resized_packs_hold_what_the_transform_would_make(tmp_path, codec):
     pack(tmp_path / "baked", records, root=file.parent, image_size=32, codec=codec)
     baked = Domain.open(tmp_path / "baked")
     assert baked.records == records and verify(baked.path) == []
-    transform = Transform(image_size=32, color="rgb", output="uint8", decoder="exact")
+    transform = Transform(image_size=32, color="rgb", output="uint8")
     store = _anrl.Pack(str(baked.path))
     for record in records:
         depth = record.depth and (file.parent / record.depth).read_bytes()

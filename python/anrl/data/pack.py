@@ -135,9 +135,7 @@ def _storage(
         raise ValueError("images with landmarks cannot be resized: landmarks are in pixels of the originals")
     resize = None
     if image_size is not None or depth_size is not None:
-        resize = Transform(
-            image_size or 256, color="rgb", output="uint8", depth_size=depth_size, decoder="exact"
-        )
+        resize = Transform(image_size or 256, color="rgb", output="uint8", depth_size=depth_size)
 
     def store(content: bytes, is_depth: bool) -> bytes:
         if resize is not None and is_depth:
@@ -146,7 +144,7 @@ def _storage(
         elif resize is not None and image_size is not None:
             pixels = np.ascontiguousarray(resize(content)[0].permute(1, 2, 0).numpy())
         else:
-            pixels = _anrl.decode_image(content, is_depth, exact=codec is not None)
+            pixels = _anrl.decode_image(content, is_depth)
             if codec is None:
                 return content
         return encode_image(pixels, codec or "jpeg")
