@@ -137,9 +137,12 @@ def _storage(
     if image_size is not None or depth_size is not None:
         resize = Transform(image_size or 256, color="rgb", output="uint8", depth_size=depth_size)
 
+    # A depth map is resized beside an image, which plays no part.
+    black = encode_image(np.zeros((1, 1, 3), np.uint8), "raw")
+
     def store(content: bytes, is_depth: bool) -> bytes:
         if resize is not None and is_depth:
-            depth = resize(content, content)[1].numpy()
+            depth = resize(black, content)[1].numpy()
             pixels = np.rint(depth * 255).astype(np.uint8)[..., None]
         elif resize is not None and image_size is not None:
             pixels = np.ascontiguousarray(resize(content)[0].permute(1, 2, 0).numpy())
