@@ -177,10 +177,8 @@ WHOLE_FILES = {
 def test_only_the_end_marker_may_be_missing(kind):
     whole = WHOLE_FILES[kind]
     pixels = decode_image(whole)
-    ends = {len(whole) * twentieths // 20 for twentieths in range(20)} | set(
-        range(len(whole) - 30, len(whole))
-    )
-    for end in sorted(ends):
+    ends = [len(whole) * twentieths // 20 for twentieths in range(1, 20)]
+    for end in [*ends, *range(len(whole) - 30, len(whole))]:
         cut = whole[:end]
         if end >= len(whole) - 2:
             np.testing.assert_array_equal(decode_image(cut), pixels)
@@ -279,12 +277,8 @@ def test_every_reader_gives_one_verdict(verdicts, gray):
     files = [
         *mutants(45, seed=1),
         *ODD_FILES.values(),
-        *(
-            f[: len(f) * part // 20] + end
-            for f in WHOLE_FILES.values()
-            for part in (9, 19)
-            for end in (b"", END)
-        ),
+        *(f[: len(f) * 9 // 20] for f in WHOLE_FILES.values()),
+        *(f[: len(f) * 19 // 20] + END for f in WHOLE_FILES.values()),
         *(f[:-2] for f in WHOLE_FILES.values()),
         jpeg_file(bands=BANDS[:2]),
         encode(photograph(9, 9)),

@@ -1,6 +1,5 @@
 """The transform against OpenCV and albumentations, with the draws injected."""
 
-import io
 import pickle
 
 import albumentations
@@ -10,9 +9,7 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
-from anrl import _anrl
 from anrl.data import Transform
 from anrl.errors import DataError
 from support.images import encode, photograph

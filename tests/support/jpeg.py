@@ -2,6 +2,7 @@
 
 import itertools
 import struct
+from math import ceil
 
 import numpy as np
 
@@ -34,10 +35,9 @@ class Component:
     def __init__(self, width, height, sampling, largest, generator):
         """Makes the blocks of a component of an image of this size."""
         (self.h, self.v), (h_max, v_max) = sampling, largest
-        self.columns = -(-(-(-width * self.h // h_max)) // 8)
-        self.rows = -(-(-(-height * self.v // v_max)) // 8)
-        mcus = -(-width // (8 * h_max)), -(-height // (8 * v_max))
-        shape = mcus[1] * self.v, mcus[0] * self.h
+        self.columns = ceil(ceil(width * self.h / h_max) / 8)
+        self.rows = ceil(ceil(height * self.v / v_max) / 8)
+        shape = ceil(height / (8 * v_max)) * self.v, ceil(width / (8 * h_max)) * self.h
         self.blocks = np.zeros((*shape, 64), int)
         self.blocks[..., 0] = generator.integers(-50, 51, shape)
         small = generator.integers(-4, 5, (*shape, 64)) * (generator.random((*shape, 64)) < 0.15)
@@ -111,8 +111,8 @@ def jpeg_file(
 ):  # fmt: skip
     """A file with a component for each sampling; progressive if the bands of its coefficients are given.
 
-    ``scans`` lists the components of each scan (by default one scan of all); with bands, every scan but those of
-    the first band has one component.
+    ``scans`` lists the components of each scan (by default one scan of all); with bands, every scan but those
+    of the first band has one component.
     """
     generator = np.random.default_rng(seed)
     largest = tuple(max(axis) for axis in zip(*sampling, strict=True))
