@@ -17,5 +17,5 @@ pub(super) fn to_gray(inks: &[u8], gray: &mut [u8]) {
 
 fn mixed(inks: &[u8]) -> [u32; 3] {
     let black = u32::from(inks[3]);
-    [inks[0], inks[1], inks[2]].map(|ink| black - ((255 - u32::from(ink)) * black >> 8))
+    [inks[0], inks[1], inks[2]].map(|ink| black - (((255 - u32::from(ink)) * black) >> 8))
 }

@@ -58,64 +58,90 @@ pub(super) fn decompress(bytes: &[u8], format: PixelFormat, is_arithmetic: bool)
 }
 
 /// libjpeg's structs, which point to each other.
+struct Parts {
+    state: ffi::jpeg_decompress_struct,
+    errors: ffi::jpeg_error_mgr,
+    progress: ffi::jpeg_progress_mgr,
+    notes: Notes,
+}
+
+/// A file that is being decoded.
 struct Decompressor<'a> {
     bytes: &'a [u8],
-    state: Box<ffi::jpeg_decompress_struct>,
-    notes: Box<Notes>,
-    _errors: Box<ffi::jpeg_error_mgr>,
-    _progress: Box<ffi::jpeg_progress_mgr>,
+    /// From a box. The library keeps pointers into it, so that no reference to it may outlive a call.
+    parts: *mut Parts,
 }
 
 impl<'a> Decompressor<'a> {
     fn new(bytes: &'a [u8], is_arithmetic: bool) -> Result<Self, DataError> {
         let len = c_ulong::try_from(bytes.len()).map_err(|_| DataError::new("too large a JPEG file"))?;
-        let mut notes = Box::new(Notes { bytes: bytes.as_ptr_range(), is_arithmetic, ..Notes::default() });
-        // SAFETY: zeros are values of the structs; the library fills them, in its order of calls. They stay in their
-        // boxes for as long as it uses them, as `bytes` stay.
+        // SAFETY: zeros are values of the structs; the library fills them, in its order of calls. They stay where
+        // they are for as long as it uses them, as `bytes` stay.
         unsafe {
-            let mut errors: Box<ffi::jpeg_error_mgr> = Box::new(MaybeUninit::zeroed().assume_init());
-            let mut progress: Box<ffi::jpeg_progress_mgr> = Box::new(MaybeUninit::zeroed().assume_init());
-            let mut state: Box<ffi::jpeg_decompress_struct> = Box::new(MaybeUninit::zeroed().assume_init());
-            state.common.err = ffi::jpeg_std_error(&mut errors);
-            errors.error_exit = Some(stop);
-            errors.emit_message = Some(judge);
-            progress.progress_monitor = Some(limit_scans);
-            ffi::jpeg_create_decompress(&raw mut *state);
-            state.common.client_data = (&raw mut *notes).cast();
-            state.common.progress = &raw mut *progress;
-            ffi::jpeg_mem_src(&mut state, bytes.as_ptr(), len);
-            Ok(Self { bytes, state, notes, _errors: errors, _progress: progress })
+            let parts = Box::into_raw(Box::new(Parts {
+                state: MaybeUninit::zeroed().assume_init(),
+                errors: MaybeUninit::zeroed().assume_init(),
+                progress: MaybeUninit::zeroed().assume_init(),
+                notes: Notes::new(bytes, is_arithmetic),
+            }));
+            let mut this = Self { bytes, parts };
+            (*parts).state.common.err = ffi::jpeg_std_error(&mut (*parts).errors);
+            (*parts).errors.error_exit = Some(stop);
+            (*parts).errors.emit_message = Some(judge);
+            (*parts).state.common.client_data = (&raw mut (*parts).notes).cast();
+            ffi::jpeg_create_decompress(&raw mut (*parts).state);
+            (*parts).progress.progress_monitor = Some(limit_scans);
+            (*parts).state.common.progress = &raw mut (*parts).progress;
+            ffi::jpeg_mem_src(this.state_mut(), bytes.as_ptr(), len);
+            Ok(this)
         }
+    }
+
+    fn state(&self) -> &ffi::jpeg_decompress_struct {
+        // SAFETY: the struct lives until `self` is dropped.
+        unsafe { &(*self.parts).state }
+    }
+
+    fn state_mut(&mut self) -> &mut ffi::jpeg_decompress_struct {
+        // SAFETY: as above.
+        unsafe { &mut (*self.parts).state }
+    }
+
+    fn notes_mut(&mut self) -> &mut Notes {
+        // SAFETY: as above.
+        unsafe { &mut (*self.parts).notes }
     }
 
     fn read(mut self, format: PixelFormat) -> Result<Image, DataError> {
         // SAFETY: the struct was made by `new`.
-        unsafe { ffi::jpeg_read_header(&mut self.state, 1) };
-        let (width, height) = (self.state.image_width as usize, self.state.image_height as usize);
+        unsafe { ffi::jpeg_read_header(self.state_mut(), 1) };
+        let (width, height) = (self.state().image_width as usize, self.state().image_height as usize);
         if width > MAX_SIDE || height > MAX_SIDE {
             return Err(DataError::new(format!("{width} x {height} pixels; at most {MAX_SIDE} a side")));
         }
-        let is_cmyk = self.state.num_components == 4;
-        self.state.out_color_space = match format {
+        let is_cmyk = self.state().num_components == 4;
+        self.state_mut().out_color_space = match format {
             _ if is_cmyk => ffi::J_COLOR_SPACE::JCS_CMYK,
             PixelFormat::Rgb => ffi::J_COLOR_SPACE::JCS_RGB,
             PixelFormat::Gray => ffi::J_COLOR_SPACE::JCS_GRAYSCALE,
         };
-        self.notes.junk = Some(self.allowed_junk());
+        let allowed_junk = self.allowed_junk();
+        self.notes_mut().junk = Some(allowed_junk);
         // SAFETY: the header has been read.
-        let has_one_scan = unsafe { ffi::jpeg_has_multiple_scans(&self.state) } == 0;
+        let has_one_scan = unsafe { ffi::jpeg_has_multiple_scans(self.state()) } == 0;
+        let may_run_dry = has_one_scan && self.notes_mut().is_arithmetic;
         // SAFETY: as above.
-        unsafe { ffi::jpeg_start_decompress(&mut self.state) };
+        unsafe { ffi::jpeg_start_decompress(self.state_mut()) };
         let channels = format.channels();
         let mut data = vec![0; width * height * channels];
         let mut inks = vec![0; if is_cmyk { 4 * width } else { 0 }];
         for (y, row) in data.chunks_exact_mut(width * channels).enumerate() {
-            if has_one_scan && self.notes.is_arithmetic && self.has_run_dry(height - y) {
+            if may_run_dry && self.has_run_dry(height - y) {
                 return Err(DataError::new(ends_early()));
             }
             let mut out = if is_cmyk { inks.as_mut_ptr() } else { row.as_mut_ptr() };
             // SAFETY: the library writes one row, of `width` pixels of the color space that was chosen above.
-            unsafe { ffi::jpeg_read_scanlines(&mut self.state, &raw mut out, 1) };
+            unsafe { ffi::jpeg_read_scanlines(self.state_mut(), &raw mut out, 1) };
             match format {
                 _ if !is_cmyk => {}
                 PixelFormat::Rgb => cmyk::to_rgb(&inks, row),
@@ -125,7 +151,7 @@ impl<'a> Decompressor<'a> {
         if !self.has_every_scan() {
             return Err(DataError::new(ends_early()));
         }
-        if has_one_scan && is_code(self.left_over(), self.allowed_junk()) {
+        if has_one_scan && !self.notes_mut().has_ended && is_code(self.left_over(), allowed_junk) {
             return Err(DataError::new(misread()));
         }
         Ok(Image { width, height, channels, data })
@@ -134,22 +160,22 @@ impl<'a> Decompressor<'a> {
     /// The number of bytes that may be left over before a marker: about half of what a unit of the image takes.
     fn allowed_junk(&self) -> usize {
         let units = |pixels: u32, factor: c_int| (pixels as usize).div_ceil(8 * factor.max(1) as usize);
-        let across = units(self.state.image_width, self.state.max_h_samp_factor);
-        let down = units(self.state.image_height, self.state.max_v_samp_factor);
+        let across = units(self.state().image_width, self.state().max_h_samp_factor);
+        let down = units(self.state().image_height, self.state().max_v_samp_factor);
         (self.bytes.len() / (2 * across * down).max(1)).max(MIN_JUNK)
     }
 
     /// The bytes that the library has read.
     fn used(&self) -> &'a [u8] {
         // SAFETY: the source was made by `new`.
-        let unused = unsafe { (*self.state.src).bytes_in_buffer };
+        let unused = unsafe { (*self.state().src).bytes_in_buffer };
         &self.bytes[..self.bytes.len().saturating_sub(unused)]
     }
 
     /// What lies between the last bytes of the only scan and the next marker.
     fn left_over(&self) -> &'a [u8] {
         let used = self.used();
-        if self.notes.has_ended || used.ends_with(END_OF_IMAGE) {
+        if used.ends_with(END_OF_IMAGE) {
             return &[];
         }
         let rest = &self.bytes[used.len()..];
@@ -159,18 +185,18 @@ impl<'a> Decompressor<'a> {
 
     /// Whether all bytes were used up although more is to be decoded than the library decodes ahead.
     fn has_run_dry(&self, rows_left: usize) -> bool {
-        let ahead = 2 * 8 * self.state.max_v_samp_factor as usize;
+        let ahead = 2 * 8 * self.state().max_v_samp_factor as usize;
         rows_left > ahead && self.used().ends_with(END_OF_IMAGE)
     }
 
     /// Whether every component has had its scan, or all its scans, to the last bit of every coefficient.
     fn has_every_scan(&self) -> bool {
-        let count = self.state.num_components as usize;
+        let count = self.state().num_components as usize;
         // SAFETY: once all rows have been read, the library holds one struct for each component, and if the scans
         // are progressive, the missing bits of each coefficient, -1 for all of them.
         unsafe {
-            let components = slice::from_raw_parts(self.state.comp_info, count);
-            let missing = self.state.coef_bits.cast::<c_int>();
+            let components = slice::from_raw_parts(self.state().comp_info, count);
+            let missing = self.state().coef_bits.cast::<c_int>();
             components.iter().all(|component| !component.quant_table.is_null())
                 && (missing.is_null()
                     || slice::from_raw_parts(missing, count * BLOCK).iter().all(|&bits| bits == 0))
@@ -180,8 +206,11 @@ impl<'a> Decompressor<'a> {
 
 impl Drop for Decompressor<'_> {
     fn drop(&mut self) {
-        // SAFETY: the struct was made by `new` and is not used again.
-        unsafe { ffi::jpeg_destroy_decompress(&mut self.state) };
+        // SAFETY: the structs were made by `new` and are not used again.
+        unsafe {
+            ffi::jpeg_destroy_decompress(self.state_mut());
+            drop(Box::from_raw(self.parts));
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::ffi::{CStr, c_char, c_int};
 use std::mem::transmute;
 use std::ops::Range;
 use std::panic::resume_unwind;
-use std::{ptr, slice};
+use std::slice;
 
 use mozjpeg_sys::{self as ffi, jpeg_common_struct};
 
@@ -17,7 +17,7 @@ const MAX_MESSAGE: usize = 200;
 
 /// What the callbacks know of the file; libjpeg hands it to them.
 pub(super) struct Notes {
-    pub(super) bytes: Range<*const u8>,
+    bytes: Range<*const u8>,
     /// Whether the pixels are coded arithmetically: such a decoder reads zeros after the last byte, without a word.
     pub(super) is_arithmetic: bool,
     /// Whether the file ended before its end marker.
@@ -26,9 +26,9 @@ pub(super) struct Notes {
     pub(super) junk: Option<usize>,
 }
 
-impl Default for Notes {
-    fn default() -> Self {
-        Self { bytes: ptr::null()..ptr::null(), is_arithmetic: false, has_ended: false, junk: None }
+impl Notes {
+    pub(super) fn new(bytes: &[u8], is_arithmetic: bool) -> Self {
+        Self { bytes: bytes.as_ptr_range(), is_arithmetic, has_ended: false, junk: None }
     }
 }
 
