@@ -197,7 +197,6 @@ def main() -> None:
             "ours, 1 thread": our_epoch(domain, 1),
             "ours, 2 threads": our_epoch(domain, 2),
             "ours, 1 thread, uint8": our_epoch(domain, 1, output="uint8"),
-            "ours, 1 thread, exact decoder": our_epoch(domain, 1, decoder="exact"),
             "ours, 1 thread, raw pack": our_epoch(Domain.open(raw), 1),
             "ours, 1 thread, raw pack, uint8": our_epoch(Domain.open(raw), 1, output="uint8"),
         }

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 __all__ = [
-    "EXACT_DECODER_IS_VECTORIZED",
+    "JPEG_IS_VECTORIZED",
     "MAX_KEY",
     "RAW_MAGIC",
     "AdaptiveNorm",
@@ -28,7 +28,7 @@ __all__ = [
 
 MAX_KEY: int
 RAW_MAGIC: bytes
-EXACT_DECODER_IS_VECTORIZED: bool
+JPEG_IS_VECTORIZED: bool
 
 # UTF-8 bytes, where each string ends, and the number of the string of each row.
 _Texts: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int32]]
@@ -114,8 +114,6 @@ class TransformSettings(Protocol):
     @property
     def output(self) -> str: ...
     @property
-    def decoder(self) -> str: ...
-    @property
     def flip_prob(self) -> float: ...
     @property
     def jitter_prob(self) -> float: ...
@@ -177,4 +175,4 @@ class Transform:
         num_threads: int,
     ) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.float32], list[tuple[int, int, Exception]]]: ...
 
-def decode_image(image: bytes, gray: bool = False, exact: bool = False) -> NDArray[np.uint8]: ...
+def decode_image(image: bytes, gray: bool = False) -> NDArray[np.uint8]: ...

@@ -47,9 +47,9 @@ def backend_info() -> BackendInfo:
         "calibration losses on the CPU (float32, float64)": "Rust kernels, to any order of differentiation",
         "calibration losses elsewhere": "plain torch",
         "packs, decoding, augmentation": "Rust, on the CPU",
-        'Transform(decoder="exact")': (
+        "JPEG files": (
             "libjpeg-turbo with its vector code"
-            if _anrl.EXACT_DECODER_IS_VECTORIZED
+            if _anrl.JPEG_IS_VECTORIZED
             else "libjpeg-turbo without its vector code, 3 times slower: install nasm and build anrl again"
         ),
     }

@@ -1,6 +1,6 @@
 //! JPEG compression, with the artifacts of `cv2.imencode` to the byte.
 //!
-//! Encoding cannot go through the TurboJPEG interface: only the one below it switches off what MozJPEG adds.
+//! What MozJPEG adds to libjpeg-turbo is switched off.
 
 use std::ffi::{c_int, c_ulong};
 use std::mem::{MaybeUninit, size_of};
@@ -11,12 +11,8 @@ use mozjpeg_sys as ffi;
 use super::{Image, MAX_SIDE, PixelFormat, jpeg};
 use crate::error::DataError;
 
-unsafe extern "C" {
-    fn tjBufSize(width: c_int, height: c_int, subsampling: c_int) -> c_ulong;
-}
-
-/// TJSAMP_420 of turbojpeg.h.
-const SUBSAMPLING_420: c_int = 2;
+/// Side of the blocks that images are padded to.
+const MCU: usize = 16;
 
 /// Gives a color image the artifacts of JPEG compression at this quality (1 to 100): [`encode`], and decoding again.
 ///
@@ -26,7 +22,7 @@ const SUBSAMPLING_420: c_int = 2;
 /// # Errors
 /// There is no memory for it.
 pub fn compress(image: &mut Image, quality: u8) -> Result<(), DataError> {
-    *image = jpeg::decompress(&encode(image, quality), PixelFormat::Rgb)?;
+    *image = jpeg::decompress(&encode(image, quality), PixelFormat::Rgb, false)?;
     Ok(())
 }
 
@@ -38,9 +34,10 @@ pub fn compress(image: &mut Image, quality: u8) -> Result<(), DataError> {
 pub fn encode(image: &Image, quality: u8) -> Vec<u8> {
     assert!(image.channels == 3 && image.data.len() == image.width * image.height * 3);
     assert!((1..=MAX_SIDE).contains(&image.width) && (1..=MAX_SIDE).contains(&image.height));
-    // SAFETY: the function computes a size.
-    let mut len = unsafe { tjBufSize(image.width as c_int, image.height as c_int, SUBSAMPLING_420) };
-    let mut bytes = vec![0u8; len as usize];
+    // The bound of libjpeg-turbo's tjBufSize.
+    let room = image.width.next_multiple_of(MCU) * image.height.next_multiple_of(MCU) * 3 + 2048;
+    let mut bytes = vec![0u8; room];
+    let mut len = room as c_ulong;
     let mut start = bytes.as_mut_ptr();
     let mut errors = MaybeUninit::<ffi::jpeg_error_mgr>::zeroed();
     let mut state = MaybeUninit::<ffi::jpeg_compress_struct>::zeroed();

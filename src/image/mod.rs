@@ -4,6 +4,7 @@
 
 pub mod blur;
 pub mod brightness_contrast;
+mod cmyk;
 pub mod color;
 pub mod compress;
 pub mod crop;
@@ -11,7 +12,10 @@ pub mod cutout;
 pub mod decode;
 mod exif;
 pub mod flip;
+mod foreign;
 pub mod jpeg;
+mod jpeg_callbacks;
+mod jpeg_header;
 pub mod noise;
 pub mod png;
 pub mod raw;

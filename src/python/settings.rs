@@ -3,7 +3,6 @@
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::image::decode::Decoder;
 use crate::sample::policy::Policy;
 use crate::sample::transform::{self, Color, Transform};
 
@@ -35,7 +34,6 @@ struct Attributes {
     hsv: String,
     crop_margin: Option<f64>,
     output: String,
-    decoder: String,
 }
 
 macro_rules! policy_attributes {
@@ -83,7 +81,7 @@ impl FromPyObject<'_> for Settings {
             usize::try_from(value)
                 .map_err(|_| PyValueError::new_err(format!("{name} must be positive, not {value}")))
         };
-        let Attributes { color, hsv, output, decoder, .. } = &attributes;
+        let Attributes { color, hsv, output, .. } = &attributes;
         let channels =
             Color::from_name(color).ok_or_else(|| unknown("color", "'rgb_hsv', 'rgb' or 'hsv'", color))?;
         let consistent_hsv = match hsv.as_str() {
@@ -96,8 +94,6 @@ impl FromPyObject<'_> for Settings {
             "uint8" => false,
             other => return Err(unknown("output", "'float32' or 'uint8'", other)),
         };
-        let decoder =
-            Decoder::from_name(decoder).ok_or_else(|| unknown("decoder", "'fast' or 'exact'", decoder))?;
         let transform = Transform::new(&transform::Settings {
             image_size: size("image_size", attributes.image_size)?,
             depth_size: attributes.depth_size.map(|value| size("depth_size", value)).transpose()?,
@@ -106,7 +102,6 @@ impl FromPyObject<'_> for Settings {
             std: attributes.std.values(channels.channels()),
             consistent_hsv,
             crop_margin: attributes.crop_margin,
-            decoder,
         })?;
         Ok(Self { transform, policy, float })
     }

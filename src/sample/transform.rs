@@ -5,7 +5,7 @@ use super::depth::write_depth;
 use crate::error::{DataError, InvalidSetting};
 use crate::image::color::{HsvShift, Row};
 use crate::image::crop::{Landmarks, crop_to_landmarks};
-use crate::image::decode::{Decoder, decode};
+use crate::image::decode::decode;
 use crate::image::flip::flip;
 use crate::image::resize::linear;
 use crate::image::{Image, PixelFormat};
@@ -111,8 +111,6 @@ pub struct Settings {
     pub consistent_hsv: bool,
     /// Crops to the square of the landmarks, widened by this fraction of its side.
     pub crop_margin: Option<f64>,
-    /// Which decoder reads JPEG files.
-    pub decoder: Decoder,
 }
 
 /// From bytes to the network's input, by fixed settings.
@@ -123,7 +121,6 @@ pub struct Transform {
     color: Color,
     consistent_hsv: bool,
     crop_margin: Option<f64>,
-    decoder: Decoder,
     /// For each channel.
     scaling: Vec<Scaling>,
 }
@@ -134,7 +131,7 @@ impl Transform {
     /// # Errors
     /// A setting is out of its range; the error names it.
     pub fn new(settings: &Settings) -> Result<Self, InvalidSetting> {
-        let &Settings { image_size: size, color, consistent_hsv, crop_margin, decoder, .. } = settings;
+        let &Settings { image_size: size, color, consistent_hsv, crop_margin, .. } = settings;
         let Settings { mean, std, .. } = settings;
         if size == 0 || !size.is_multiple_of(8) {
             return Err(InvalidSetting(format!("image_size must be a positive multiple of 8, not {size}")));
@@ -154,7 +151,7 @@ impl Transform {
             .zip(std)
             .map(|(mean, std)| Scaling { offset: mean * 255.0, factor: 1.0 / (std * 255.0) })
             .collect();
-        Ok(Self { size, depth_size, color, consistent_hsv, crop_margin, decoder, scaling })
+        Ok(Self { size, depth_size, color, consistent_hsv, crop_margin, scaling })
     }
 
     /// Shape of the output image: channels, S, S.
@@ -196,10 +193,10 @@ impl Transform {
         depth_out: &mut [f32],
     ) -> Result<(), DataError> {
         assert!(image_out.len() == self.image_len() && depth_out.len() == self.depth_len());
-        let mut image = decode(item.image, PixelFormat::Rgb, self.decoder)?;
+        let mut image = decode(item.image, PixelFormat::Rgb)?;
         let mut depth = item
             .depth
-            .map(|bytes| decode(bytes, PixelFormat::Gray, self.decoder))
+            .map(|bytes| decode(bytes, PixelFormat::Gray))
             .transpose()
             .map_err(|e| DataError::new(format!("depth map: {e}")))?;
         if let Some(margin) = self.crop_margin {

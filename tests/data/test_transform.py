@@ -1,6 +1,5 @@
 """The transform against OpenCV and albumentations, with the draws injected."""
 
-import io
 import pickle
 
 import albumentations
@@ -10,9 +9,7 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
-from anrl import _anrl
 from anrl.data import Transform
 from anrl.errors import DataError
 from support.images import encode, photograph
@@ -75,41 +72,6 @@ def test_every_color_same_as_the_peer():
         np.testing.assert_array_equal(image.numpy(), peer(rgb, 512, jitter=jitter)[0])
 
 
-@pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize(("kind", "exact"), [("JPEG", False), ("JPEG", True), ("PNG", False)])
-def test_orientation_is_opencvs(orientation, kind, exact):
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    content = encode(photograph(40, 56), kind, exif=exif)
-    for gray, flag in ((False, cv2.IMREAD_COLOR), (True, cv2.IMREAD_GRAYSCALE)):
-        if gray and kind == "PNG":
-            continue
-        expected = cv2.imdecode(np.frombuffer(content, np.uint8), flag)
-        expected = expected[..., None] if gray else expected[..., ::-1]
-        found = _anrl.decode_image(content, gray, exact)
-        assert found.shape == expected.shape
-        # Whether pixels are in place, not whether JPEG rounding agrees.
-        assert np.abs(found.astype(int) - expected).max() <= (0 if exact or kind == "PNG" else 6)
-
-
-JPEG_KINDS = pytest.mark.parametrize(
-    "options", [{}, {"subsampling": 0}, {"subsampling": 1}, {"progressive": True}, {"quality": 30}]
-)
-
-
-@JPEG_KINDS
-@pytest.mark.parametrize("shape", [(64, 64), (61, 47), (9, 130), (1, 1), (3, 256)])
-@pytest.mark.parametrize("channels", [1, 3])
-def test_exact_jpeg_is_opencvs(options, shape, channels):
-    if channels == 1:
-        options = {k: v for k, v in options.items() if k != "subsampling"}
-    content = encode(photograph(*shape, channels), "JPEG", **options)
-    stored = np.frombuffer(content, np.uint8)
-    color, gray = (cv2.imdecode(stored, flag) for flag in (cv2.IMREAD_COLOR, cv2.IMREAD_GRAYSCALE))
-    np.testing.assert_array_equal(_anrl.decode_image(content, exact=True), color[..., ::-1])
-    np.testing.assert_array_equal(_anrl.decode_image(content, True, exact=True)[..., 0], gray)
-
-
 @settings(deadline=None, max_examples=60)
 @given(height=sizes, width=sizes, flip=st.booleans(), jitter=st.none() | st.just((9.0, -20.0, 13.0)))
 def test_from_bytes_to_tensors_same_as_the_peer(height, width, flip, jitter):
@@ -118,64 +80,10 @@ def test_from_bytes_to_tensors_same_as_the_peer(height, width, flip, jitter):
     depth = encode(photograph(height, width, 1), "JPEG")
     rgb = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
     gray = cv2.imdecode(np.frombuffer(depth, np.uint8), cv2.IMREAD_GRAYSCALE)[..., None]
-    found = Transform(image_size=32, decoder="exact")(image, depth, flip=flip, jitter=jitter)
+    found = Transform(image_size=32)(image, depth, flip=flip, jitter=jitter)
     expected = peer(np.ascontiguousarray(rgb), 32, flip, jitter, gray)
     np.testing.assert_array_equal(found[0].numpy(), expected[0])
     np.testing.assert_allclose(found[1].numpy(), expected[1], rtol=0, atol=1e-6)
-
-
-@JPEG_KINDS
-@pytest.mark.parametrize("shape", [(64, 64), (61, 47), (9, 130)])
-def test_jpeg_is_near_libjpegs(options, shape):
-    content = encode(photograph(*shape), "JPEG", **options)
-    expected = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)[..., ::-1].astype(int)
-    found = _anrl.decode_image(content).astype(int)
-    assert np.abs(found - expected).max() <= 6
-    assert np.abs(found - expected).mean() < 0.4
-    gray = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE).astype(int)
-    assert np.abs(_anrl.decode_image(content, True)[..., 0].astype(int) - gray).max() <= 2
-
-
-@pytest.mark.parametrize("mode", ["L", "LA", "RGBA", "P", "I;16"])
-def test_png_modes_are_opencvs(mode):
-    buffer = io.BytesIO()
-    if mode == "I;16":
-        Image.fromarray((photograph(20, 30, 1)[..., 0].astype(np.uint16) * 257) ^ 0x55).save(buffer, "PNG")
-    else:
-        Image.fromarray(photograph(20, 30)).convert(mode).save(buffer, "PNG")
-    content = buffer.getvalue()
-    expected = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
-    np.testing.assert_array_equal(_anrl.decode_image(content), expected)
-
-
-@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}])
-@pytest.mark.parametrize("exact", [False, True])
-def test_no_truncated_jpeg_passes(options, exact):
-    content = encode(photograph(48, 48), "JPEG", **options)
-    for end in range(0, len(content) - 2, 7):
-        with pytest.raises(DataError):
-            _anrl.decode_image(content[:end], exact=exact)
-
-
-def test_damaged_bytes_never_crash():
-    generator = np.random.default_rng(0)
-    files = [
-        encode(photograph(32, 32), "JPEG"),
-        encode(photograph(32, 32), "JPEG", progressive=True),
-        encode(photograph(32, 32)),
-    ]
-    outcomes = {"decoded": 0, "refused": 0}
-    for _ in range(50_000):
-        content = bytearray(files[generator.integers(3)])
-        for at in generator.integers(0, len(content), generator.integers(1, 8)).tolist():
-            content[at] ^= 1 << (at * 7 % 8)
-        for exact in (False, True):
-            try:
-                assert _anrl.decode_image(bytes(content), exact=exact).shape[2] == 3
-                outcomes["decoded"] += 1
-            except DataError:
-                outcomes["refused"] += 1
-    assert sum(outcomes.values()) == 100_000 and min(outcomes.values()) > 5000
 
 
 def test_consistent_hsv_follows_the_jitter():
@@ -300,7 +208,6 @@ def test_noise_follows_its_seed_and_cutout_is_black():
         {"blur_sigma": 0.0},
         {"noise_std": float("nan")},
         {"jpeg_quality": 0},
-        {"decoder": "other"},
     ],
 )
 def test_wrong_augmentations_are_named(wrong):

@@ -150,18 +150,19 @@ def _storage(
         raise ValueError("images with landmarks cannot be resized: landmarks are in pixels of the originals")
     resize = None
     if image_size is not None or depth_size is not None:
-        resize = Transform(
-            image_size or 256, color="rgb", output="uint8", depth_size=depth_size, decoder="exact"
-        )
+        resize = Transform(image_size or 256, color="rgb", output="uint8", depth_size=depth_size)
+
+    # A depth map is resized beside an image, which plays no part.
+    black = encode_image(np.zeros((1, 1, 3), np.uint8), "raw")
 
     def store(content: bytes, is_depth: bool) -> bytes:
         if resize is not None and is_depth:
-            depth = resize(content, content)[1].numpy()
+            depth = resize(black, content)[1].numpy()
             pixels = np.rint(depth * 255).astype(np.uint8)[..., None]
         elif resize is not None and image_size is not None:
             pixels = np.ascontiguousarray(resize(content)[0].permute(1, 2, 0).numpy())
         else:
-            pixels = _anrl.decode_image(content, is_depth, exact=image_format is not None)
+            pixels = _anrl.decode_image(content, is_depth)
             if image_format is None:
                 return content
         return encode_image(pixels, image_format or "jpeg")

@@ -17,8 +17,8 @@ Region = tuple[float, float, float, float]
 class Transform:
     """Decoding, color conversion, augmentation, resizing and normalization, in Rust.
 
-    After decoding, the pixels are those of OpenCV 5 and albumentations 2.0.8; with ``decoder="exact"`` the
-    decoded ones are too.
+    The pixels are those of OpenCV 5 and albumentations 2.0.8; of decoding, see
+    :func:`anrl.data.decode_image`.
 
     Called on one sample it is deterministic and takes the draws as arguments; in a loader the draws come from
     the loader's seed with the probabilities and ranges given here. What happens, in this order: decoding,
@@ -79,10 +79,6 @@ class Transform:
     output: Literal["float32", "uint8"] = "float32"
     """Normalized float32, or the 8-bit levels, a quarter of the memory, for :meth:`normalize` to scale where
     the network runs."""
-    decoder: Literal["fast", "exact"] = "fast"
-    """How JPEG files are decoded: "fast" in Rust, at most 6 levels from libjpeg-turbo's pixels, or "exact" by
-    libjpeg-turbo, byte for byte as OpenCV; 3 times slower where ``nasm`` was missing when anrl was built. PNG
-    files are exact always."""
 
     def __post_init__(self) -> None:
         """Check the arguments.
