@@ -169,6 +169,7 @@ class Transform:
         self,
         domains: list[Samples],
         indices: list[list[int]],
+        repeats: list[list[int]],
         augment: bool,
         seed: int,
         epoch: int,

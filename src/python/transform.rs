@@ -70,7 +70,7 @@ impl Transform {
             brightness_contrast: brightness_contrast
                 .map(|(brightness, contrast)| BrightnessContrast { brightness, contrast }),
             blur,
-            noise: noise.map(|(std, seed)| (std, Key { seed, epoch: 0, domain: 0, sample: 0 })),
+            noise: noise.map(|(std, seed)| (std, Key { seed, epoch: 0, domain: 0, sample: 0, repeat: 0 })),
             jpeg,
             cutout,
             jitter: jitter.map(|(hue, saturation, value)| HsvShift { hue, saturation, value }),
@@ -88,13 +88,15 @@ impl Transform {
         ))
     }
 
-    /// Loads one batch: row b, domain k holds sample `indices[b][k]` of `domains[k]`. Returns images
+    /// Loads one batch: row b, domain k holds sample `indices[b][k]` of `domains[k]`, which was drawn
+    /// `repeats[b][k]` times before in the epoch. Returns images
     /// (B, K, channels, S, S), labels (B, K), depths (B, K, D, D), and the samples that failed.
     fn load<'py>(
         &self,
         py: Python<'py>,
         domains: Vec<PyRef<'py, Samples>>,
         indices: Vec<Vec<usize>>,
+        repeats: Vec<Vec<u64>>,
         augment: bool,
         seed: u64,
         epoch: u64,
@@ -106,8 +108,9 @@ impl Transform {
         Failures<'py>,
     )> {
         let (rows, columns) = (indices.len(), domains.len());
-        if indices.iter().any(|row| row.len() != columns) {
-            return Err(PyValueError::new_err("a row of indices needs one index per domain"));
+        let fits = |lengths: Vec<usize>| lengths == vec![columns; rows];
+        if !fits(indices.iter().map(Vec::len).collect()) || !fits(repeats.iter().map(Vec::len).collect()) {
+            return Err(PyValueError::new_err("indices and repeats need one number per row and domain"));
         }
         let mut records = Vec::with_capacity(columns);
         for (column, domain) in domains.iter().enumerate() {
@@ -120,7 +123,7 @@ impl Transform {
             .zip(&bytes)
             .map(|((row, column), bytes)| {
                 let (domain, sample) = (column as u64, indices[row][column] as u64);
-                let key = Key { seed, epoch, domain, sample };
+                let key = Key { seed, epoch, domain, sample, repeat: repeats[row][column] };
                 Item {
                     // No bytes are no image: that fails too, and gets the better reason below.
                     image: bytes.as_ref().map_or(&[], |bytes| bytes.image),

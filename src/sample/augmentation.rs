@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn noise_has_its_standard_deviation_and_follows_its_key() {
-        let key = Key { seed: 1, epoch: 0, domain: 0, sample: 0 };
+        let key = Key { seed: 1, epoch: 0, domain: 0, sample: 0, repeat: 0 };
         let noisy = |key| {
             let mut image = Image { width: 100, height: 100, channels: 3, data: vec![128; 30_000] };
             let noise = Some((10.0, key));

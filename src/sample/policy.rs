@@ -167,7 +167,7 @@ mod tests {
     };
 
     fn keys() -> impl Iterator<Item = Key> {
-        (0..2000).map(|i| Key { seed: i % 3, epoch: i % 5, domain: i % 7, sample: i })
+        (0..2000).map(|i| Key { seed: i % 3, epoch: i % 5, domain: i % 7, sample: i, repeat: 0 })
     }
 
     #[test]
@@ -179,6 +179,7 @@ mod tests {
                 Key { epoch: key.epoch + 1, ..key },
                 Key { domain: key.domain + 1, ..key },
                 Key { sample: key.sample + 1, ..key },
+                Key { repeat: 1, ..key },
             ] {
                 assert_ne!(ALL.draw(key), ALL.draw(other));
             }

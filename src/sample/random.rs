@@ -1,4 +1,4 @@
-//! Random draws without a stream: every draw is a function of (seed, epoch, domain, sample, operation),
+//! Random draws without a stream: every draw is a function of (seed, epoch, domain, sample, repeat, operation),
 //! so a batch is the same for any number of threads and after any restart.
 
 /// What a draw decides.
@@ -64,6 +64,8 @@ pub struct Key {
     pub domain: u64,
     /// The sample's index within its domain.
     pub sample: u64,
+    /// How often the sample was drawn before in the epoch.
+    pub repeat: u64,
 }
 
 /// SplitMix64's output function: a bijection of 64 bits that passes statistical tests on counters.
@@ -78,7 +80,8 @@ impl Key {
     /// 64 random bits for `operation`.
     fn bits(self, operation: Operation) -> u64 {
         let words = [self.epoch, self.domain, self.sample, operation as u64];
-        words.iter().fold(mix(self.seed), |state, &word| mix(state ^ mix(word)))
+        let state = words.iter().fold(mix(self.seed), |state, &word| mix(state ^ mix(word)));
+        if self.repeat == 0 { state } else { mix(state ^ mix(self.repeat)) }
     }
 
     /// A number in [0, 1) for `operation`.
@@ -118,14 +121,14 @@ mod tests {
 
     #[test]
     fn draws_never_change() {
-        let key = Key { seed: 1, epoch: 2, domain: 3, sample: 4 };
+        let key = Key { seed: 1, epoch: 2, domain: 3, sample: 4, repeat: 0 };
         assert_eq!(key.bits(Operation::Flip), 0x72da_d5a2_f859_7d7c);
         assert_eq!(key.bits(Operation::JpegQuality), 0x372a_e024_66d4_fef6);
     }
 
     #[test]
     fn draws_are_uniform_and_differ_between_operations() {
-        let key = |sample| Key { seed: 1, epoch: 2, domain: 0, sample };
+        let key = |sample| Key { seed: 1, epoch: 2, domain: 0, sample, repeat: 0 };
         let n = 20_000;
         let flips: Vec<f64> = (0..n).map(|i| key(i).uniform(Operation::Flip)).collect();
         let jitters: Vec<f64> = (0..n).map(|i| key(i).uniform(Operation::Jitter)).collect();

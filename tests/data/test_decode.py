@@ -265,7 +265,7 @@ def verdicts(tmp_path):
             "loader": outcome(list, evaluation_batches(domain, 2, transform)),
             "verify": next(iter(verify(domain.path, [tmp_path / "list.txt"])), None),
             "pack": outcome(pack, tmp_path / "out", records, **options),
-            "pack anew": outcome(pack, tmp_path / "out", records, codec="png", **options),
+            "pack anew": outcome(pack, tmp_path / "out", records, image_format="png", **options),
             "pack resized": outcome(pack, tmp_path / "out", records, image_size=16, **options),
         }
 

@@ -93,6 +93,26 @@ def test_augmentations_come_with_their_probability(domains):
     assert abs(flipped / total - 0.3) < 4 * np.sqrt(0.21 / total)
 
 
+@pytest.mark.parametrize("balanced", [True, False])
+def test_a_sample_that_is_drawn_again_gets_its_own_augmentation(domains, tmp_path, balanced):
+    few = domains[0].select(lambda r: r.subject == "s0")
+    transform = Transform(image_size=16, flip_prob=0.5, jitter_prob=1.0)
+    loader = DomainLoader([few, domains[1]], 4, transform, balanced=balanced)
+    batches = list(loader.epoch(0))
+    images = [image for b in batches for image, i in zip(b.image[:, 0], b.index[:, 0], strict=True) if i == 0]
+    assert len(images) >= 5
+    assert all(not torch.equal(a, b) for n, a in enumerate(images) for b in images[:n])
+    again = [image for b in loader.epoch(0) for image in b.image[:, 0][b.index[:, 0] == 0]]
+    assert all(map(torch.equal, images, again))
+    # The first draw is that of a sample that is drawn once, and ranks share the draws.
+    ranks = [
+        DomainLoader([few, domains[1]], 4, transform, balanced=balanced, rank=r, world_size=2) for r in (0, 1)
+    ]
+    shared = [image for r in ranks for b in r.epoch(0) for image in b.image[:, 0][b.index[:, 0] == 0]]
+    if balanced:
+        assert all(not torch.equal(a, b) for n, a in enumerate(shared) for b in shared[:n])
+
+
 def test_evaluation_sees_every_sample_once_in_order(domains):
     batches = list(evaluation_batches(domains[1], 6, TRANSFORM))
     assert [len(b.label) for b in batches] == [6, 6, 6, 2]

@@ -72,6 +72,7 @@ class LmdbDataset(Dataset[Sample]):
         image, label, depth, failures = self.transform.core.load(
             [self.domain.samples],
             rows,
+            [[0]] * len(rows),
             self.augment,
             self.seed,
             int(self._epoch),

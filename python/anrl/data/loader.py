@@ -67,8 +67,9 @@ class DomainLoader:
     """A reproducible loader whose batches hold samples of every domain.
 
     Iterating runs one epoch; the next starts with other draws, unless :meth:`set_epoch` says otherwise. Order
-    and augmentations depend only on the seed, the epoch, the domain and the sample: not on threads, ranks or
-    where the run was resumed. One Rust call makes a batch, without worker processes; errors keep its order.
+    and augmentations depend only on the seed, the epoch, the domain, the sample and how often it was drawn
+    before in the epoch: not on threads, ranks or where the run was resumed. One Rust call makes a batch,
+    without worker processes; errors keep its order.
 
     Args:
         domains: The source domains.
@@ -192,8 +193,9 @@ class DomainLoader:
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """Iterate over one epoch from batch ``start`` on, without moving the loader's position."""
-        rows = self._balanced_rows(epoch) if self.balanced else self._rows(epoch)
-        chunks = [rows[at : at + self.batch_size] for at in range(0, len(rows), self.batch_size)]
+        rows, repeats = self._balanced_rows(epoch) if self.balanced else self._rows(epoch)
+        starts = range(0, len(rows), self.batch_size)
+        chunks = [(rows[at : at + self.batch_size], repeats[at : at + self.batch_size]) for at in starts]
         if not self.balanced and self.drop_last:
             chunks = chunks[: len(self)]
         load = partial(self._load, [domain.samples for domain in self.domains], epoch)
@@ -204,41 +206,52 @@ class DomainLoader:
         items = max(len(domain) for domain in self.domains) / self.world_size
         return int(np.floor(items) if self.drop_last else np.ceil(items))
 
-    def _rows(self, epoch: int) -> NDArray[np.int64]:
-        """The rank's items of an unbalanced epoch: (items, K) positions in the domains."""
+    def _rows(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The items of a rank in an unbalanced epoch, (items, K): positions in the domains, earlier draws."""
         longest = max(len(domain) for domain in self.domains)
         generator = torch.Generator().manual_seed(self.seed + epoch)
         order = torch.randperm(longest, generator=generator).numpy() if self.shuffle else np.arange(longest)
         # The first items fill up the last ranks, as in torch's DistributedSampler.
-        order = np.resize(order, self._items() * self.world_size)[self.rank :: self.world_size]
-        return np.stack([order % len(domain) for domain in self.domains], 1)
+        places = np.arange(self._items() * self.world_size)[self.rank :: self.world_size]
+        items = order[places % longest] + places // longest * longest
+        lengths = np.array([len(domain) for domain in self.domains])
+        rounds = -(-longest // lengths)
+        return (
+            (items % longest)[:, None] % lengths,
+            (items % longest)[:, None] // lengths + (items // longest)[:, None] * rounds,
+        )
 
-    def _balanced_rows(self, epoch: int) -> NDArray[np.int64]:
-        """The rank's items of a balanced epoch: (items, K), in each batch bona fide samples first."""
+    def _balanced_rows(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The rank's items of a balanced epoch, in each batch bona fide samples first; as :meth:`_rows`."""
         half, steps = self.batch_size // 2, len(self)
-        columns = []
+        places = np.arange(steps * half * self.world_size).reshape(steps, -1)[:, self.rank :: self.world_size]
+        columns, repeats = [], []
         for k, classes in enumerate(self._classes):
             halves = []
             for label, members in enumerate(classes):
                 draw = np.random.default_rng([self.seed, epoch, k, label])
                 order = draw.permutation(members) if self.shuffle else members
-                all_ranks = np.resize(order, (steps, half * self.world_size))
-                halves.append(all_ranks[:, self.rank :: self.world_size])
+                halves.append(order[places % len(order)])
             columns.append(np.concatenate(halves, 1).ravel())
-        return np.stack(columns, 1)
+            repeats.append(np.concatenate([places // len(members) for members in classes], 1).ravel())
+        return np.stack(columns, 1), np.stack(repeats, 1)
 
-    def _load(self, samples: list[Any], epoch: int, rows: NDArray[np.int64]) -> Batch:
+    def _load(
+        self, samples: list[Any], epoch: int, chunk: tuple[NDArray[np.int64], NDArray[np.int64]]
+    ) -> Batch:
         num_threads = self.num_threads or torch.get_num_threads()
-        rows = rows.copy()
+        rows, repeats = (part.copy() for part in chunk)
         while True:
             *arrays, failures = self.transform.core.load(
-                samples, rows.tolist(), self.augment, self.seed, epoch, num_threads
+                samples, rows.tolist(), repeats.tolist(), self.augment, self.seed, epoch, num_threads
             )
             if failures and self.on_error == "raise":
                 raise failures[0][2]
             if not failures:
                 break
             for row, k, error in failures:
+                # Its augmentation is not one of those that the next sample has by itself.
+                repeats[row, k] += (rows[row, k] + 1) << 32
                 rows[row, k] = self._next(k, int(rows[row, k]))
                 warnings.warn(f"{error}; the next sample of its class takes its place", stacklevel=2)
         tensors = (torch.from_numpy(array) for array in (*arrays, rows))
