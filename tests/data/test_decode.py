@@ -231,9 +231,8 @@ def mutants(count, seed=0):
 
 def test_what_of_damaged_files_is_read_is_opencvs():
     read = [content for content in mutants(300) if outcome(decode_image, content) is None]
-    if (
-        _anrl.JPEG_IS_VECTORIZED
-    ):  # Coefficients too large for any image overflow otherwise without vector code.
+    # Without vector code, coefficients too large for any image overflow otherwise.
+    if _anrl.JPEG_IS_VECTORIZED:
         for content in read:
             assert_opencvs(content)
     # What is left is damage that no decoder can see: another level that the code allows.
@@ -268,7 +267,7 @@ def verdicts(tmp_path):
             "loader": outcome(list, evaluation_batches(domain, 2, transform)),
             "verify": next(iter(verify(domain.path, [tmp_path / "list.txt"])), None),
             "pack": outcome(pack, tmp_path / "out", records, **options),
-            "pack anew": outcome(pack, tmp_path / "out", records, codec="png", **options),
+            "pack anew": outcome(pack, tmp_path / "out", records, image_format="png", **options),
             "pack resized": outcome(pack, tmp_path / "out", records, image_size=16, **options),
         }
 
