@@ -1,7 +1,7 @@
 """Evaluations as rows of tables: text for people, CSV for programs."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -116,6 +116,40 @@ def metric_texts(evaluation: Evaluation) -> dict[str, str]:
         ("HTER at own EER threshold (optimistic)", own.hter, f"{percent(own.hter)}, at {own.threshold:.4f}")
     )
     return {name: text for name, value, text in entries if not math.isnan(value)}
+
+
+def fold_rows(folds: Sequence[Evaluation]) -> list[list[str]]:
+    """Mean and standard deviation of the metrics of folds: a row of column names, then one for each metric.
+
+    The standard deviation is that of a sample (n - 1); one fold has none.
+    """
+    columns = ["evaluation", *(["validation"] if all(fold.validation is not None for fold in folds) else [])]
+    rows = []
+    for name, value in _FOLD_METRICS.items():
+        texts = []
+        for column in columns:
+            parts = folds if column == "evaluation" else [fold.validation for fold in folds]
+            values = np.array([value(part) for part in parts if part is not None])
+            spread = f"{100 * values.std(ddof=1):.1f}" if len(values) > 1 else "-"
+            texts.append("" if np.isnan(values).any() else f"{100 * values.mean():.1f} ± {spread} %")
+        if any(texts):
+            rows.append([name, *texts])
+    return [["", *columns], *rows]
+
+
+_FOLD_METRICS: dict[str, Callable[[Evaluation], float]] = {
+    "AUC": lambda fold: fold.auc,
+    "EER": lambda fold: fold.eer,
+    "HTER": lambda fold: fold.hter,
+    "APCER (worst)": lambda fold: fold.apcer,
+    "BPCER": lambda fold: fold.bpcer,
+    "ACER": lambda fold: fold.acer,
+    "accuracy": lambda fold: fold.accuracy,
+    "BPCER10 (APCER 10 %)": lambda fold: fold.bpcer_at_apcer[10],
+    "BPCER20 (APCER 5 %)": lambda fold: fold.bpcer_at_apcer[20],
+    "BPCER100 (APCER 1 %)": lambda fold: fold.bpcer_at_apcer[100],
+    "TPR at FPR 1 % (positive: bona fide)": lambda fold: fold.tpr_at_fpr[0.01],
+}
 
 
 def species_text(name: str) -> str:

@@ -68,6 +68,35 @@ def bootstrap(
     return _Exact(scores, classes, threshold, confidence).mend(intervals)
 
 
+def roc_band(
+    scores: Scores, *, confidence: float = 0.95, resamples: int = 200, seed: int = 0
+) -> tuple[Floats, Floats, Floats]:
+    """Pointwise bootstrap band of the ROC curve, over videos as in :func:`bootstrap`.
+
+    Returns:
+        Rates of attacks accepted (201,), and at each the bounds of the lowest rate of bona fide samples
+        rejected while no more attacks are accepted.
+
+    Raises:
+        ValueError: a class has no samples.
+    """
+    scores.need_both_classes()
+    bona_fide, attacks = classes = _classes(scores)
+    thresholds, limits = scores.counts[0], np.linspace(0, 1, 201)
+    rows = []
+    for bona_fide_weight, attack_weight in _draws(*classes, resamples, seed, len(thresholds)):
+        bona_fide_sum, attack_sum = _sums(bona_fide_weight), _sums(attack_weight)
+        accepted = attack_sum[:, np.searchsorted(attacks.score, thresholds)] / attack_sum[:, -1:]
+        passed = bona_fide_sum[:, np.searchsorted(bona_fide.score, thresholds)] / bona_fide_sum[:, -1:]
+        # The last threshold that accepts no more attacks rejects the fewest bona fide samples.
+        rows += [
+            1 - own[np.searchsorted(rising, limits, "right") - 1]
+            for rising, own in zip(accepted, passed, strict=True)
+        ]
+    low, high = np.quantile(rows, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
+    return limits, low, high
+
+
 def _metrics_of_draws(
     scores: Scores,
     bona_fide: _Class,

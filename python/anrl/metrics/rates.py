@@ -187,6 +187,16 @@ def failures_included(scores: Scores, threshold: float) -> tuple[Proportion, Pro
     return Proportion(at.accepted_attacks.count, attacks.total), Proportion(rejected, bona_fide.total)
 
 
+def riapar(iapar: float, frr: float) -> float:
+    """Relative impostor attack presentation accept rate of ISO/IEC 30107-3:2023: 1 + (IAPAR - (1 - FRR)).
+
+    Args:
+        iapar: Impostor attack presentation accept rate of the full system, comparison included, in [0, 1].
+        frr: False reject rate of the same system, in [0, 1].
+    """
+    return 1 + (iapar - (1 - frr))
+
+
 def percent(rate: float) -> str:
     """Format a fraction: 0.125 → "12.5 %"."""
     return f"{100 * rate:.1f} %"

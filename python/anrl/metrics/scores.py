@@ -1,5 +1,6 @@
 """Scores of samples, with what is known of the samples."""
 
+import re
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -210,6 +211,25 @@ class Scores:
     def _at(self, places: Integers, score: Floats | None = None) -> "Scores":
         texts = [[getattr(self, name)[i] for i in places.tolist()] for name in _TEXTS]
         return Scores(self.score[places] if score is None else score, self.label[places], *texts)
+
+
+def group_species(scores: Scores, patterns: Sequence[str]) -> Scores:
+    """Judge attack species together: each takes the first of some regular expressions that its name holds.
+
+    Raises:
+        ValueError: a species matches no pattern, or a pattern is no regular expression.
+    """
+    try:
+        compiled = [re.compile(pattern) for pattern in patterns]
+    except re.error as error:
+        raise ValueError(f"species {error.pattern!r} is no regular expression: {error}") from None
+    groups = {}
+    for name in {name for name, label in zip(scores.attack, scores.label, strict=True) if label}:
+        matching = [pattern.pattern for pattern in compiled if pattern.search(name)]
+        if not matching:
+            raise ValueError(f"attack species {name!r} matches none of {', '.join(map(repr, patterns))}")
+        groups[name] = matching[0]
+    return replace(scores, attack=[groups.get(name, "") for name in scores.attack])
 
 
 def _between(levels: Floats) -> Floats:
