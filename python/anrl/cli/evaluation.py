@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.table import Table
@@ -14,6 +14,7 @@ from rich.table import Table
 from anrl.atomic_io import as_file_name
 from anrl.cli.console import console, errors, progress_bar
 from anrl.cli.data import Columns, DepthRule, open_domain
+from anrl.errors import DataError
 from anrl.evaluation import EvaluationFolder, RunFolder
 
 if TYPE_CHECKING:
@@ -106,15 +107,26 @@ def _write_domain_scores(folder: EvaluationFolder, domains: Sequence[Domain], ev
 
 
 def show(
-    evaluation: Evaluation, criterion: str, aggregate: Aggregate, folder: EvaluationFolder | None, title: str
+    evaluation: Evaluation,
+    criterion: str,
+    aggregate: Aggregate,
+    folder: EvaluationFolder | None,
+    title: str,
+    turned: Collection[str] = (),
 ) -> None:
-    """Print the tables of every domain, at video and frame level, and store them if there is a folder."""
+    """Print the tables of every domain, at video and frame level, and store them if there is a folder.
+
+    For domains named in ``turned`` a numeric threshold had its sign changed, with the scores'.
+    """
     from anrl.evaluation.tables import levels, notes, text_rows
     from anrl.metrics import parse_criterion
 
     if folder is not None:
         # Before anything is printed: who reads a pipe may stop reading.
-        _store(evaluation, criterion, aggregate, folder, title)
+        try:
+            _store(evaluation, criterion, aggregate, folder, title, turned)
+        except OSError as error:
+            raise DataError(error.strerror or str(error), path=str(error.filename or folder)) from None
     source = "" if parse_criterion(criterion).kind == "number" else ", on validation data"
     caption = (
         f"Threshold: {criterion}{source}. In brackets 95 % intervals: Clopper-Pearson beside counts of "
@@ -145,7 +157,12 @@ _BANDS_BELOW = 4
 
 
 def _store(
-    evaluation: Evaluation, criterion: str, aggregate: Aggregate, folder: EvaluationFolder, title: str
+    evaluation: Evaluation,
+    criterion: str,
+    aggregate: Aggregate,
+    folder: EvaluationFolder,
+    title: str,
+    turned: Collection[str],
 ) -> None:
     """Write metrics, curves and histograms."""
     from anrl.evaluation.tables import csv_rows, levels
@@ -157,7 +174,8 @@ def _store(
             level: {column: part.summary() for column, part in columns.items()}
             for level, columns in levels(of_domain).items()
         }
-        settings = {"threshold_criterion": criterion, "video_score": aggregate}
+        settings: dict[str, Any] = {"threshold_criterion": criterion, "video_score": aggregate}
+        settings |= {"threshold_sign_changed": True} if name in turned else {}
         folder.metrics_json(name).write_text(json.dumps(settings | summaries, indent=1))
         with open(folder.metrics_csv(name), "w", newline="") as stream:
             csv.writer(stream).writerows(csv_rows(summaries))

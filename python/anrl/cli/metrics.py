@@ -95,7 +95,7 @@ def metrics(
             criterion,
             aggregate=aggregate,
         )
-    show(evaluation, threshold, aggregate, folder, "")
+    show(evaluation, threshold, aggregate, folder, "", list(readings) if criterion != threshold else ())
 
 
 def multi_metrics(

@@ -205,8 +205,11 @@ def _text(score: float) -> str:
 def _write(
     file: Path, comments: Sequence[str], columns: Sequence[str], rows: Iterator[Sequence[object]]
 ) -> None:
-    with replacing(file) as partial, open(partial, "w", newline="") as stream:
-        stream.writelines(comment + "\n" for comment in comments)
-        writer = csv.writer(stream)
-        writer.writerow(columns)
-        writer.writerows(rows)
+    try:
+        with replacing(file) as partial, open(partial, "w", newline="", encoding="utf-8") as stream:
+            stream.writelines(comment + "\n" for comment in comments)
+            writer = csv.writer(stream)
+            writer.writerow(columns)
+            writer.writerows(rows)
+    except OSError as error:
+        raise DataError(f"{file}: {error.strerror or error}") from None

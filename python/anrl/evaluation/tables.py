@@ -163,7 +163,9 @@ def notes(evaluation: Evaluation) -> list[str]:
     """What a reader must know of an evaluation: missing classes, failures, species too few to judge."""
     scores, remarks = evaluation.scores, []
     if scores.missing_class is not None:
-        remarks.append(f"No {scores.missing_class} sample has a score: rates that need one are left out.")
+        remarks.append(
+            f"There is no {scores.missing_class} sample with a score: rates that need one are left out."
+        )
     if failed := int(np.isnan(scores.score).sum()):
         remarks.append(
             f"{failed} of {len(scores)} have no score: failures to acquire, counted in APNRR and BPNRR only."
