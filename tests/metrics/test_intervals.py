@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anrl.metrics import auc, bootstrap, eer, rates
+from anrl.metrics import auc, bootstrap, eer, rates, roc_band
 from support.scores import make
 
 
@@ -100,6 +100,20 @@ def test_no_errors_among_n_videos_are_as_sure_as_the_exact_interval():
         np.repeat([str(i) for i in range(2 * n)], 10).tolist(),
     )
     assert bootstrap(frames, 0.5) == intervals
+
+
+def test_the_band_holds_the_curve_and_narrows_with_more_videos():
+    draws = np.random.default_rng(3)
+    widths = []
+    for videos in (40, 640):
+        label = np.repeat([0, 1], videos // 2)
+        scores = make(draws.normal(label * 1.5, 1), label)
+        limits, low, high = roc_band(scores)
+        _, accepted, rejected = scores.curves
+        curve = rejected[np.searchsorted(accepted, limits, "right") - 1]
+        assert ((low <= curve + 1e-12) & (curve <= high + 1e-12)).mean() > 0.95
+        widths.append((high - low).mean())
+    assert widths[1] < widths[0] / 2.5
 
 
 def auc_by_counting(scores):

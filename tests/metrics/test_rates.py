@@ -18,6 +18,7 @@ from anrl.metrics import (
     hter,
     non_response_rates,
     rates,
+    riapar,
 )
 from support.scores import make
 
@@ -85,6 +86,11 @@ def test_precision_recall_and_f1_are_those_of_sklearn_for_bona_fide():
     at, predicted = rates(scores, 0.4), scores.score >= 0.4
     expected = precision_recall_fscore_support(label, predicted, pos_label=0, average="binary")[:3]
     assert (at.precision.rate, at.recall.rate, at.f1) == pytest.approx(expected)
+
+
+def test_riapar_is_that_of_the_standard():
+    # Of attacks on the full system 3 % are accepted, of users 5 % rejected.
+    assert riapar(0.03, 0.05) == pytest.approx(0.08)
 
 
 def test_failures_are_no_acceptance_and_no_entry():

@@ -224,7 +224,7 @@ def group_species(scores: Scores, patterns: Sequence[str]) -> Scores:
     except re.error as error:
         raise ValueError(f"species {error.pattern!r} is no regular expression: {error}") from None
     groups = {}
-    for name in {name for name, label in zip(scores.attack, scores.label, strict=True) if label}:
+    for name in sorted({name for name, label in zip(scores.attack, scores.label, strict=True) if label}):
         matching = [pattern.pattern for pattern in compiled if pattern.search(name)]
         if not matching:
             raise ValueError(f"attack species {name!r} matches none of {', '.join(map(repr, patterns))}")

@@ -122,7 +122,7 @@ def plot_epc(curves: Mapping[str, tuple[Scores, Scores]], title: str) -> Figure:
         if missing := validation.missing_class or evaluation.missing_class:
             _leave_out(axes, name, f"no {missing} samples")
             continue
-        axes.plot(*expected_performance(validation, evaluation), label=name, marker=".")
+        axes.plot(*expected_performance(validation, evaluation), label=_visible(name), marker=".")
     axes.set(
         title=_literal(title),
         xlabel="weight of attacks accepted in the threshold's criterion",
@@ -201,7 +201,7 @@ def _square() -> tuple[Figure, Axes]:
 def _steps(axes: Axes, accepted: NDArray[np.float64], rejected: NDArray[np.float64], label: str) -> Line2D:
     """Draw the operating points that there are, joined by steps; few of them are marked."""
     marker = "." if len(accepted) <= _MARKED else None
-    (line,) = axes.plot(accepted, rejected, label=label, drawstyle="steps-post", marker=marker)
+    (line,) = axes.plot(accepted, rejected, label=_visible(label), drawstyle="steps-post", marker=marker)
     return line
 
 
@@ -217,7 +217,7 @@ def _band(
 
 def _leave_out(axes: Axes, name: str, reason: str) -> None:
     """Name a curve that cannot be drawn, and why, in the legend."""
-    axes.plot([], [], label=f"{name}: {reason}")
+    axes.plot([], [], label=_visible(f"{name}: {reason}"))
 
 
 def _legend(axes: Axes, curves: int) -> None:
@@ -237,10 +237,14 @@ def _legend(axes: Axes, curves: int) -> None:
     axes.legend(handles, texts, loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize="small")
 
 
+def _visible(label: str) -> str:
+    """A label that legends show: they leave out those that begin with an underline."""
+    return f" {label}" if label.startswith("_") else label
+
+
 def _literal(text: str) -> str:
-    """A name as it is: dollars begin no formula, and an underline at the start hides it from no legend."""
-    text = text.replace("$", r"\$")
-    return f" {text}" if text.startswith("_") else text
+    """A name as it is: dollars begin no formula."""
+    return text.replace("$", r"\$")
 
 
 def _smooth(axes: Axes, x: Sequence[float], y: Sequence[float], label: str) -> None:
