@@ -66,7 +66,7 @@ def test_bobs_lines_of_one_name_are_samples_of_their_own(tmp_path):
     file = read_score_file(tmp_path / "bob.csv")
     assert len(file.scores.by_video()) == 5 and not file.scores.has_videos
     assert file.grouping == "5 lines, each judged by itself: none names a video (video_key)"
-    assert file.failures == 2
+    assert np.isnan(file.scores.score).tolist() == [False, False, False, True, True]
 
 
 def test_bob_reads_what_is_written_for_it(tmp_path):
@@ -113,6 +113,14 @@ def test_tables_of_spreadsheets_are_read(tmp_path, separator, start, end):
     scores = read_scores(tmp_path / "x.csv")
     assert scores.score.tolist() == [0.5, 0.001, 0.7]
     assert scores.attack == ["", "é print", "a,b;c\td"]
+
+
+def test_columns_of_lists_are_known_and_others_are_named(tmp_path):
+    text = "filename,label,score,attack_type,video_key,fold\na.jpg,1,0.5,print,v,3\nb.jpg,0,0.5,,w,3\n"
+    (tmp_path / "x.csv").write_text(text)
+    file = read_score_file(tmp_path / "x.csv")
+    assert (file.scores.sample, file.scores.attack) == (["a.jpg", "b.jpg"], ["print", ""])
+    assert (file.scores.video, file.unread) == (["v", "w"], ["fold"])
 
 
 def test_other_encodings_are_named(tmp_path):

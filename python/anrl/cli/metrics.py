@@ -157,6 +157,8 @@ class _Reading:
             )
         elif flip:
             notes.append("--flip: sign changed")
+        if file.unread:
+            notes.append(f"columns not read: {', '.join(file.unread)}")
         self.note = "; ".join(notes)
 
     def judged(self, aggregate: Aggregate, species: Sequence[str] | None) -> Scores:

@@ -38,8 +38,8 @@ class ScoreFile:
     """Whether the file is bob's: its scores are higher for bona fide samples, and their sign was changed."""
     grouping: str
     """How samples were grouped to videos, for people: "120 frames in 40 videos by video and subject"."""
-    failures: int
-    """Number of samples without a score."""
+    unread: list[str]
+    """Names of the columns that have no meaning here."""
 
 
 def write_scores(file: str | Path, parts: Sequence[tuple[Domain, Scores]]) -> None:
@@ -60,8 +60,9 @@ def read_scores(file: str | Path) -> Scores:
 def read_score_file(file: str | Path) -> ScoreFile:
     """Read a score file, CSV of anrl or of bob.
 
-    anrl's needs the columns ``label`` and ``score``, and reads ``domain``, ``video``, ``attack``,
-    ``subject`` and ``frame``; an empty score is a failure to acquire. bob's (bob.pad.base 6: claimed_id,
+    anrl's needs the columns ``label`` and ``score``, and reads ``domain``, ``video`` (or ``video_key``),
+    ``attack`` (or ``attack_type``), ``subject`` and ``frame`` (or ``filename``, ``path``); an empty score is
+    a failure to acquire. bob's (bob.pad.base 6: claimed_id,
     test_label, is_bonafide, attack_type, score) is recognized by ``is_bonafide``; as its scores are higher
     for bona fide samples, their sign is changed; an empty score, or nan, is a failure to acquire.
 
@@ -81,7 +82,11 @@ def read_score_file(file: str | Path) -> ScoreFile:
                 f"{file}: no column {column!r}; there are {', '.join(map(repr, columns))}. The columns of a "
                 f"score file are {', '.join(_COLUMNS)}, those of bob's {', '.join(_BOB_COLUMNS)}"
             )
-    names = _BOB_NAMES if is_bob else _NAMES
+    names = {
+        use: next((name for name in known if name in columns), known[0])
+        for use, known in (_BOB_NAMES if is_bob else _NAMES).items()
+    }
+    read = {*names.values(), "score", "is_bonafide" if is_bob else "label", "domain", "frame_id"}
     label = [_label(row, is_bob) for row in rows]
     score = [_score(row, is_bob) for row in rows]
     attack = [_attack(row, names["attack"], value) for row, value in zip(rows, label, strict=True)]
@@ -98,16 +103,21 @@ def read_score_file(file: str | Path) -> ScoreFile:
         scores.flipped() if is_bob else scores,
         is_bob,
         _grouping(scores, names["video"], names["subject"]),
-        int(np.isnan(scores.score).sum()),
+        [name for name in columns if name not in read],
     )
 
 
-_NAMES = {"video": "video", "subject": "subject", "sample": "frame", "attack": "attack"}
+_NAMES = {
+    "video": ("video", "video_key"),
+    "subject": ("subject",),
+    "sample": ("frame", "filename", "path"),
+    "attack": ("attack", "attack_type"),
+}
 _BOB_NAMES = {
-    "video": "video_key",
-    "subject": "claimed_id",
-    "sample": "test_label",
-    "attack": "attack_type",
+    "video": ("video_key",),
+    "subject": ("claimed_id",),
+    "sample": ("test_label",),
+    "attack": ("attack_type",),
 }
 
 

@@ -103,6 +103,7 @@ def metric_texts(evaluation: Evaluation) -> dict[str, str]:
         *limited(evaluation.tpr_at_fpr, "TPR at FPR {:g} % (positive: bona fide)"),
         *limited(evaluation.detected_at_bpcer, "attacks detected at BPCER {:g} %"),
     ]
+    entries.append(("min Cllr (bits)", evaluation.min_cllr, f"{evaluation.min_cllr:.3f}"))
     if apnrr.count or bpnrr.count:
         accepted, rejected = failures_included(scores, evaluation.threshold)
         for name, part in (

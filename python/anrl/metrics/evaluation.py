@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from anrl.metrics.intervals import Interval, bootstrap
+from anrl.metrics.likelihood_ratio import min_cllr
 from anrl.metrics.rates import (
     NO_RATES,
     Proportion,
@@ -115,6 +116,11 @@ class Evaluation:
         return {limit: self._at_limit(tpr_at_fpr, limit) for limit in (0.01, 0.001)}
 
     @cached_property
+    def min_cllr(self) -> float:
+        """Lowest Cllr that a calibration reaches, in bits; see :func:`anrl.metrics.min_cllr`."""
+        return min_cllr(self.scores) if self._has_both else math.nan
+
+    @cached_property
     def detected_at_bpcer(self) -> dict[float, float]:
         """Attacks detected while at most 1 % or 0.1 % of bona fide samples are rejected."""
         return {limit: self._at_limit(detected_at_bpcer, limit) for limit in (0.01, 0.001)}
@@ -127,6 +133,7 @@ class Evaluation:
             "samples": len(self.scores),
             "auc": self.auc,
             "eer": self.eer,
+            "min_cllr": self.min_cllr,
             "threshold": self.threshold,
             "hter": at.hter,
             "apcer": at.apcer,
