@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -58,8 +59,9 @@ def bootstrap(
         that need a class without samples are left out.
     """
     classes = _classes(scores)
+    places = _Places.of(scores, *classes)
     draws = _draws(*classes, resamples, seed, len(scores.counts[0]))
-    parts = [_metrics_of_draws(scores, *classes, *weights, threshold) for weights in draws]
+    parts = [_metrics_of_draws(*classes, *weights, places, threshold) for weights in draws]
     tails = [(1 - confidence) / 2, (1 + confidence) / 2]
     intervals = {}
     for name in parts[0]:
@@ -81,13 +83,14 @@ def roc_band(
         ValueError: a class has no samples.
     """
     scores.need_both_classes()
-    bona_fide, attacks = classes = _classes(scores)
-    thresholds, limits = scores.counts[0], np.linspace(0, 1, 201)
+    classes = _classes(scores)
+    places, limits = _Places.of(scores, *classes), np.linspace(0, 1, 201)
+    assert places is not None
     rows = []
-    for bona_fide_weight, attack_weight in _draws(*classes, resamples, seed, len(thresholds)):
+    for bona_fide_weight, attack_weight in _draws(*classes, resamples, seed, len(places.passed)):
         bona_fide_sum, attack_sum = _sums(bona_fide_weight), _sums(attack_weight)
-        accepted = attack_sum[:, np.searchsorted(attacks.score, thresholds)] / attack_sum[:, -1:]
-        passed = bona_fide_sum[:, np.searchsorted(bona_fide.score, thresholds)] / bona_fide_sum[:, -1:]
+        accepted = attack_sum[:, places.accepted] / attack_sum[:, -1:]
+        passed = bona_fide_sum[:, places.passed] / bona_fide_sum[:, -1:]
         # The last threshold that accepts no more attacks rejects the fewest bona fide samples.
         rows += [
             1 - own[np.searchsorted(rising, limits, "right") - 1]
@@ -97,26 +100,47 @@ def roc_band(
     return limits, low, high
 
 
+class _Places(NamedTuple):
+    """How many samples of a class lie below others; where both classes have samples."""
+
+    lower: Integers
+    """Bona fide samples below each attack."""
+    not_higher: Integers
+    """Bona fide samples below each attack, or level with it."""
+    passed: Integers
+    """Bona fide samples below each threshold of ``Scores.counts``."""
+    accepted: Integers
+    """Attacks below each threshold."""
+
+    @classmethod
+    def of(cls, scores: Scores, bona_fide: _Class, attacks: _Class) -> "_Places | None":
+        if scores.missing_class is not None:
+            return None
+        levels = attacks.score, scores.counts[0]
+        return cls(
+            np.searchsorted(bona_fide.score, levels[0], "left"),
+            np.searchsorted(bona_fide.score, levels[0], "right"),
+            *(np.searchsorted(part.score, levels[1]) for part in (bona_fide, attacks)),
+        )
+
+
 def _metrics_of_draws(
-    scores: Scores,
     bona_fide: _Class,
     attacks: _Class,
     bona_fide_weight: Floats,
     attack_weight: Floats,
+    places: _Places | None,
     threshold: float | None,
 ) -> dict[str, Floats]:
     """Metrics of a block of resamples, each (resamples,)."""
     bona_fide_sum, attack_sum = _sums(bona_fide_weight), _sums(attack_weight)
     bona_fide_total, attack_total = bona_fide_sum[:, -1:], attack_sum[:, -1:]
     metrics: dict[str, Floats] = {}
-    if scores.missing_class is None:
-        left, right = (np.searchsorted(bona_fide.score, attacks.score, side) for side in ("left", "right"))
-        wins = (bona_fide_sum[:, left] + bona_fide_sum[:, right]) / 2
+    if places is not None:
+        wins = (bona_fide_sum[:, places.lower] + bona_fide_sum[:, places.not_higher]) / 2
         metrics["auc"] = (attack_weight * wins).sum(1) / (bona_fide_total * attack_total)[:, 0]
-        thresholds = scores.counts[0]
-        accepted = attack_sum[:, np.searchsorted(attacks.score, thresholds)] / attack_total
-        passed = bona_fide_sum[:, np.searchsorted(bona_fide.score, thresholds)]
-        rejected = (bona_fide_total - passed) / bona_fide_total
+        accepted = attack_sum[:, places.accepted] / attack_total
+        rejected = (bona_fide_total - bona_fide_sum[:, places.passed]) / bona_fide_total
         best = np.argmin(np.abs(accepted - rejected), 1)[:, None]
         both = np.take_along_axis(accepted, best, 1) + np.take_along_axis(rejected, best, 1)
         metrics["eer"] = both[:, 0] / 2
@@ -129,7 +153,7 @@ def _metrics_of_draws(
     if bona_fide.videos:
         passed = bona_fide_sum[:, np.searchsorted(bona_fide.score, threshold)]
         metrics["bpcer"] = (bona_fide_total[:, 0] - passed) / bona_fide_total[:, 0]
-    if scores.missing_class is None:
+    if places is not None:
         metrics["hter"] = (metrics["pooled"] + metrics["bpcer"]) / 2
         metrics["acer"] = (metrics["apcer"] + metrics["bpcer"]) / 2
     return metrics
