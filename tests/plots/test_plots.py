@@ -143,6 +143,15 @@ def test_training_curves_come_from_the_log(tmp_path):
     assert validation.lines[0].get_ydata().tolist() == [0.7, 0.9]
 
 
+@pytest.mark.parametrize("value, steps", [(float("nan"), 3), (0.0, 1), (0.0, 0)])
+def test_logs_of_failed_and_new_runs_are_drawn(tmp_path, value, steps):
+    losses = dict.fromkeys(("loss", "classification", "depth"), value)
+    entries = [{"step": i, "accuracy_by_domain": {"_a$": value}} | losses for i in range(steps)]
+    entries += [{"epoch": 0, "validation_auc": value}]
+    (tmp_path / "log.jsonl").write_text("\n".join(map(json.dumps, entries)))
+    save_figure(plot_training(tmp_path / "log.jsonl"), tmp_path / "figure")
+
+
 def test_gates_are_drawn_for_every_domain():
     torch.manual_seed(0)
     model = ANRLNet(width=0.05)

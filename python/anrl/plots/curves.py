@@ -172,12 +172,13 @@ def plot_training(log: str | Path) -> Figure:
     epochs = [entry for entry in entries if "step" not in entry]
     figure = Figure(figsize=(10, 3.2), layout="constrained")
     losses, accuracy, validation = figure.subplots(1, 3)
-    for name in ("loss", "classification", "depth"):
+    for name in ("loss", "classification", "depth") if steps else ():
         _smooth(losses, [s["step"] for s in steps], [s[name] for s in steps], name)
-    losses.set(title="losses", xlabel="step", yscale="log")
+    has_positive = any(s[name] > 0 for s in steps for name in ("loss", "classification", "depth"))
+    losses.set(title="losses", xlabel="step", yscale="log" if has_positive else "linear")
     for name in steps[0]["accuracy_by_domain"] if steps else ():
         values = [s["accuracy_by_domain"][name] for s in steps]
-        _smooth(accuracy, [s["step"] for s in steps], values, name)
+        _smooth(accuracy, [s["step"] for s in steps], values, _visible(_literal(name)))
     accuracy.set(title="accuracy of training batches", xlabel="step", ylim=(0, 1.02))
     numbers = [e["epoch"] + 1 for e in epochs]
     validation.plot(numbers, [e["validation_auc"] for e in epochs], marker="o", label="validation videos")
