@@ -5,9 +5,21 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import precision_recall_fscore_support, roc_auc_score
 
-from anrl.metrics import Proportion, acer, apcer, auc, bpcer, eer, hter, non_response_rates, rates
+from anrl.metrics import (
+    Proportion,
+    acer,
+    apcer,
+    auc,
+    bpcer,
+    eer,
+    failures_included,
+    hter,
+    non_response_rates,
+    rates,
+    riapar,
+)
 from support.scores import make
 
 
@@ -47,6 +59,43 @@ def test_rates_have_a_function_each():
         assert apcer(scores, threshold) == at.apcer and bpcer(scores, threshold) == at.bpcer
         assert acer(scores, threshold) == at.acer == (at.apcer + at.bpcer) / 2
         assert hter(scores, threshold) == at.hter == (at.accepted_attacks.rate + at.bpcer) / 2
+
+
+def test_species_add_up_to_all_attacks_whatever_their_names():
+    species = ["attack", "", "unknown", "print"] * 5
+    scores = make([0.1] * 10 + [0.9, 0.2, 0.9, 0.9] * 5, [0] * 10 + [1] * 20, attack=[""] * 10 + species)
+    at = rates(scores, 0.5)
+    assert set(at.accepted_by_attack) == {"attack", "", "unknown", "print"}
+    assert (at.accepted_attacks, at.accepted_by_attack[""]) == (Proportion(5, 20), Proportion(5, 5))
+    assert (at.hter, at.apcer, at.worst_attack) == (0.125, 1.0, "")
+
+
+def test_one_class_has_its_own_rates_only():
+    at = rates(make([0.1, 0.9, 0.2, 0.3], [0] * 4), 0.5)
+    assert (at.bpcer, at.accuracy, at.recall) == (0.25, 0.75, Proportion(3, 4))
+    assert np.isnan([at.apcer, at.acer, at.hter, at.accepted_attacks.rate]).all()
+    at = rates(make([0.1, 0.9, 0.8, 0.7], [1] * 4), 0.5)
+    assert (at.apcer, at.accuracy) == (0.25, 0.75) and np.isnan([at.bpcer, at.acer, at.hter]).all()
+    assert at.precision == Proportion(0, 1)
+
+
+def test_precision_recall_and_f1_are_those_of_sklearn_for_bona_fide():
+    draws = np.random.default_rng(0)
+    label = draws.integers(0, 2, 300)
+    scores = make(draws.normal(label, 1), label)
+    at, predicted = rates(scores, 0.4), scores.score >= 0.4
+    expected = precision_recall_fscore_support(label, predicted, pos_label=0, average="binary")[:3]
+    assert (at.precision.rate, at.recall.rate, at.f1) == pytest.approx(expected)
+
+
+def test_riapar_is_that_of_the_standard():
+    # Of attacks on the full system 3 % are accepted, of users 5 % rejected.
+    assert riapar(0.03, 0.05) == pytest.approx(0.08)
+
+
+def test_failures_are_no_acceptance_and_no_entry():
+    scores = make([0.1, 0.9, np.nan, 0.9, np.nan, 0.2, np.nan], [0, 0, 0, 1, 1, 1, 1])
+    assert failures_included(scores, 0.5) == (Proportion(1, 4), Proportion(2, 3))
 
 
 @settings(deadline=None)

@@ -1,11 +1,13 @@
 """Figures show what they are given, and are stored as PNG and PDF."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
+from scipy.stats import norm
 
 from anrl.data import Domain, Transform
 from anrl.metrics import Scores, eer
@@ -15,6 +17,7 @@ from anrl.plots import (
     plot_attention,
     plot_depth,
     plot_det,
+    plot_epc,
     plot_gates,
     plot_roc,
     plot_scores,
@@ -58,6 +61,72 @@ def test_roc_and_det_draw_both_errors(scores, tmp_path):
     assert (tmp_path / "figure.pdf").read_bytes().startswith(b"%PDF")
 
 
+def test_curves_of_tied_scores_are_steps_through_the_points_that_exist():
+    # Thresholds lie below 0, between 0 and 1, above 1: three points, and no slope between them.
+    tied = Scores(np.array([0.0, 0, 1, 0, 1, 1]), np.array([0, 0, 0, 1, 1, 1]))
+    (line, _) = plot_roc({"tied": tied}, "title").axes[0].lines
+    assert line.get_drawstyle() == "steps-post" and line.get_marker() == "."
+    np.testing.assert_allclose(line.get_xydata(), [(0, 1), (1 / 3, 1 / 3), (1, 0)])
+    (line, _) = plot_det({"tied": tied}, "title").axes[0].lines
+    assert line.get_drawstyle() == "steps-post"
+    np.testing.assert_allclose(line.get_xydata()[1], norm.ppf([1 / 3, 1 / 3]))
+    # The curve leaves the axes for the rates of 0, which lie at infinity.
+    assert np.isfinite(line.get_xydata()).all() and line.get_xdata()[0] < norm.ppf(1e-6)
+
+
+def test_curves_that_cannot_be_drawn_are_named(tmp_path):
+    perfect = Scores(np.array([0.0, 1.0]), np.array([0, 1]))
+    alone = Scores(np.array([0.3]), np.array([0]))
+    constant = Scores(np.full(4, 0.5), np.array([0, 0, 1, 1]))
+    curves = {"perfect": perfect, "alone": alone, "constant": constant}
+    assert texts(plot_det(curves, "title", bands=True).axes[0]) == [
+        "perfect (EER 0.0 %): no point\nwithin the axes",
+        "alone: no attack samples",
+        "constant (EER 50.0 %): no point\nwithin the axes",
+    ]
+    assert "alone: no attack samples" in texts(plot_roc(curves, "title", bands=True).axes[0])
+    assert texts(plot_epc({"a": (perfect, alone), "b": (perfect, constant)}, "t").axes[0]) == [
+        "a: no attack samples",
+        "b",
+    ]
+    for name, scores in curves.items():
+        save_figure(plot_scores(scores, name, {"own EER": float("nan")}), tmp_path / name)
+    rounding = Scores(np.array([1.0, np.nextafter(1, 2)]), np.array([0, 1]))
+    assert sum(patch.get_height() for patch in plot_scores(rounding, "title").axes[0].patches) == 2
+
+
+@pytest.mark.parametrize("count", [2, 5, 40])
+@pytest.mark.parametrize("name", ["a", "a long name of words " * 3, "x" * 90, "$a$ b$", "_hidden"])
+def test_legends_fit(scores, count, name):
+    curves = {f"{name}{i}": scores for i in range(count)}
+    histogram = plot_scores(replace(scores, attack=[f"{name}{i % count}" for i in range(100)]), name)
+    for figure in (plot_roc(curves, name), plot_det(curves, name), histogram):
+        figure.draw_without_rendering()
+        (axes,) = figure.axes
+        legend, frame = axes.get_legend().get_window_extent(), figure.bbox
+        assert (
+            frame.x0 <= legend.x0
+            and legend.x1 <= frame.x1
+            and frame.y0 <= legend.y0
+            and legend.y1 <= frame.y1
+        )
+        assert axes.get_window_extent().width > 200
+        plain = "".join(texts(axes)).replace("\\$", "$").replace("\n", "").replace(" ", "")
+        assert plain.count(name.replace(" ", "")) >= count
+
+
+def test_bands_hold_the_curve(scores):
+    (axes,) = plot_roc({"one": scores}, "title", bands=True).axes
+    assert len(axes.collections) == 1 and not plot_roc({"one": scores}, "title").axes[0].collections
+
+
+def test_expected_performance_is_drawn_for_every_weight(scores):
+    (axes,) = plot_epc({"one": (scores, scores)}, "title").axes
+    assert len(axes.lines[0].get_xdata()) == 21 and axes.lines[0].get_ydata()[10] == min(
+        axes.lines[0].get_ydata()
+    )
+
+
 def test_histograms_count_every_sample_once(scores):
     (axes,) = plot_scores(scores, "title", {"eer": 0.7}).axes
     assert sum(patch.get_height() for patch in axes.patches) == 100
@@ -72,6 +141,15 @@ def test_training_curves_come_from_the_log(tmp_path):
     losses, accuracy, validation = plot_training(tmp_path / "log.jsonl").axes
     assert texts(losses) == ["loss", "classification", "depth"] and texts(accuracy) == ["a", "b"]
     assert validation.lines[0].get_ydata().tolist() == [0.7, 0.9]
+
+
+@pytest.mark.parametrize("value, steps", [(float("nan"), 3), (0.0, 1), (0.0, 0)])
+def test_logs_of_failed_and_new_runs_are_drawn(tmp_path, value, steps):
+    losses = dict.fromkeys(("loss", "classification", "depth"), value)
+    entries = [{"step": i, "accuracy_by_domain": {"_a$": value}} | losses for i in range(steps)]
+    entries += [{"epoch": 0, "validation_auc": value}]
+    (tmp_path / "log.jsonl").write_text("\n".join(map(json.dumps, entries)))
+    save_figure(plot_training(tmp_path / "log.jsonl"), tmp_path / "figure")
 
 
 def test_gates_are_drawn_for_every_domain():

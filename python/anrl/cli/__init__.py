@@ -13,8 +13,8 @@ import warnings
 import typer
 
 from anrl import __version__
-from anrl.cli import data, demo, evaluation, protocol, report, training
-from anrl.cli.console import errors
+from anrl.cli import data, demo, evaluation, metrics, protocol, report, training
+from anrl.cli.console import drop_output, errors
 from anrl.errors import ConfigError, DataError, Interrupted, ProcessLostError
 
 app = typer.Typer(
@@ -31,7 +31,8 @@ app.command("verify")(data.verify)
 app.command("inspect")(data.inspect)
 app.command("train")(training.train)
 app.command("eval")(evaluation.evaluate)
-app.command("metrics")(evaluation.metrics)
+app.command("metrics")(metrics.metrics)
+app.command("multi-metrics")(metrics.multi_metrics)
 app.command("protocol")(protocol.protocol)
 app.command("report")(report.report)
 
@@ -53,13 +54,18 @@ def main() -> None:
     try:
         app()
     except (DataError, ConfigError, FloatingPointError) as error:
-        errors.print(f"anrl: {error}", markup=False, style="red", soft_wrap=True)
+        errors.print(f"anrl: {error}", style="red", soft_wrap=True)
         sys.exit(2)
     except ProcessLostError as error:
-        errors.print(f"anrl: {error}", markup=False, style="red", soft_wrap=True)
+        errors.print(f"anrl: {error}", style="red", soft_wrap=True)
         sys.exit(1)
+    except OSError as error:
+        drop_output()
+        place = error.filename or "standard output"
+        errors.print(f"anrl: {place}: {error.strerror or error}", style="red", soft_wrap=True)
+        sys.exit(2)
     except Interrupted as stop:
-        errors.print(f"anrl: {stop}; the same command resumes from there", markup=False, soft_wrap=True)
+        errors.print(f"anrl: {stop}; the same command resumes from there", soft_wrap=True)
         sys.exit(130)
     except KeyboardInterrupt:
         errors.print("anrl: stopped")

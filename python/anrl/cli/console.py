@@ -1,31 +1,46 @@
 """Consoles and progress bars of the commands."""
 
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 # Of the processes that torchrun starts only the first prints; each may report an error.
 _IS_FIRST = os.environ.get("RANK", "0") == "0"
-console = Console(highlight=False, quiet=not _IS_FIRST)
-errors = Console(stderr=True, highlight=False)
+# Names of files and species are text, not markup, and a pipe gets whole tables, however wide.
+_UNLIMITED = 100_000
+console = Console(
+    highlight=False,
+    markup=False,
+    emoji=False,
+    quiet=not _IS_FIRST,
+    width=None if sys.stdout.isatty() else _UNLIMITED,
+)
+errors = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 Report = Callable[..., None]
 _SECONDS_BETWEEN_LINES = 30
+
+
+def drop_output() -> None:
+    """Write what is left of standard output to nowhere, after writing to it has failed."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager
 def progress_bar(title: str) -> Iterator[Report]:
     """Show a progress bar on standard error; yields a function of (done, total, message)."""
     bar = Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[message]}"),
+        TextColumn("{task.fields[message]}", markup=False),
         console=errors,
         disable=not _IS_FIRST,
     )
@@ -39,6 +54,6 @@ def progress_bar(title: str) -> Iterator[Report]:
             # A bar that is written to a file shows only when it is done.
             if _IS_FIRST and not errors.is_terminal and time.monotonic() - last_line > _SECONDS_BETWEEN_LINES:
                 last_line = time.monotonic()
-                errors.print(f"{title}: {done} of {total}  {message}", markup=False)
+                errors.print(f"{title}: {done} of {total}  {message}")
 
         yield report

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from anrl.cli.console import console, errors, progress_bar
@@ -192,22 +191,22 @@ def inspect(
     from anrl.data.verify import has_index, pack_entries
 
     entries = pack_entries(path)
-    table = Table(title=escape(str(path)), title_justify="left", show_header=False)
+    table = Table(title=str(path), title_justify="left", show_header=False)
     table.add_row("entries", f"{len(entries)}, {sum(size for size in entries.values()) / 1e6:.1f} MB")
     if not lists and not has_index(path):
         table.add_row("index", "none: give the list files that belong to it with --list")
         for key, size in list(entries.items())[:5]:
-            table.add_row("", escape(f"{key} ({size} bytes)"))
+            table.add_row("", f"{key} ({size} bytes)")
         console.print(table)
         return
     domain = open_domain(path, lists, columns, depth_rule)
     records = domain.records
     step = max(1, len(records) // 50)
     sizes = Counter(domain.read(i).image.shape[:2] for i in range(0, len(records), step))
-    table.add_row("domain", escape(domain.name))
+    table.add_row("domain", domain.name)
     table.add_row("samples", str(len(records)))
     for name, value in _describe(domain):
-        table.add_row(escape(name), escape(value))
+        table.add_row(name, value)
     common = ", ".join(f"{w} x {h} ({n} of {sizes.total()} read)" for (h, w), n in sizes.most_common(3))
     table.add_row("image size", common)
     console.print(table)

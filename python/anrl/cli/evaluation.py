@@ -1,12 +1,12 @@
-"""``anrl eval`` and ``anrl metrics``."""
+"""``anrl eval``, and what it and ``anrl metrics`` print and write."""
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.table import Table
@@ -19,13 +19,14 @@ from anrl.evaluation import EvaluationFolder, RunFolder
 
 if TYPE_CHECKING:
     from anrl.data import Domain
-    from anrl.metrics import Evaluation, Scores
+    from anrl.metrics import Evaluation
     from anrl.metrics.scores import Aggregate
 
 Threshold = Annotated[
     str,
     typer.Option(
-        help="What sets the threshold on validation data: eer, min-hter, apcer@X, bpcer@X, a number."
+        help="What sets the threshold on validation data: eer, min-hter, min-wer@X, apcer@X, bpcer@X, or a "
+        "number."
     ),
 ]
 AggregateOption = Annotated[
@@ -59,7 +60,7 @@ def evaluate(
     from anrl.evaluation import evaluate as evaluate_checkpoint
     from anrl.evaluation import open_domains
 
-    _check_criterion(threshold)
+    check_criterion(threshold)
     packs = packs or []
     if lists and len(packs) != 1:
         raise typer.BadParameter("--list goes with a single pack")
@@ -82,65 +83,12 @@ def evaluate(
     folder = EvaluationFolder(out) if out is not None else RunFolder(run).evaluation
     folder.path.mkdir(parents=True, exist_ok=True)
     _write_domain_scores(folder, domains, evaluation)
-    _show(evaluation, threshold, aggregate, folder, f"{run.name}, video level")
-    console.print(f"written: {folder}/scores_*.csv, metrics_*.json, metrics_*.csv, roc.png")
+    show(evaluation, threshold, aggregate, folder, run.name)
+    console.print(f"written: {folder}/scores_*.csv")
 
 
-def metrics(
-    files: Annotated[list[Path], typer.Argument(help="Score files to evaluate: anrl's CSV, or bob's.")],
-    validation: Annotated[
-        Path | None,
-        typer.Option(
-            "--validation",
-            "--dev",
-            help="Score file that sets the threshold; needed unless the threshold is a number.",
-        ),
-    ] = None,
-    threshold: Threshold = "eer",
-    aggregate: AggregateOption = "mean",
-    flip: Annotated[
-        bool, typer.Option("--flip", help="Scores are higher for bona fide samples: change their sign.")
-    ] = False,
-    bob: Annotated[
-        Path | None, typer.Option(help="Also write the scores of a single file as bob's CSV.")
-    ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for metrics as JSON and CSV, and ROC.")] = None,
-) -> None:
-    """Evaluate score files of any detector, at a threshold from a validation file."""
-    from anrl.evaluation import read_scores, write_bob_scores
-    from anrl.metrics import evaluate_scores, parse_criterion
-
-    if bob is not None and len(files) > 1:
-        raise typer.BadParameter("--bob goes with a single file")
-    _check_criterion(threshold)
-    if validation is None and parse_criterion(threshold).kind != "number":
-        raise typer.BadParameter(
-            f"--threshold {threshold} needs validation data: give --validation FILE, or a number. A "
-            "threshold set on the evaluated data themselves makes results optimistic"
-        )
-
-    def read(file: Path) -> Scores:
-        scores = read_scores(file)
-        try:
-            scores.by_video(aggregate)
-        except ValueError as error:
-            raise DataError(str(error), path=str(file)) from None
-        return scores.flipped() if flip else scores
-
-    validation_scores = read(validation) if validation is not None else None
-    scores = {name: read(file) for name, file in _short_names(files).items()}
-    if bob is not None:
-        write_bob_scores(bob, next(iter(scores.values())))
-    evaluation = evaluate_scores(scores, validation_scores, threshold, aggregate=aggregate)
-    folder = EvaluationFolder(out) if out is not None else None
-    if folder is not None:
-        folder.path.mkdir(parents=True, exist_ok=True)
-    _show(evaluation, threshold, aggregate, folder, "video level")
-    if folder is not None:
-        console.print(f"written: {folder}/metrics_*.json, metrics_*.csv, roc.png")
-
-
-def _check_criterion(criterion: str) -> None:
+def check_criterion(criterion: str) -> None:
+    """Refuse a criterion that is unknown."""
     from anrl.metrics import parse_criterion
 
     try:
@@ -158,66 +106,105 @@ def _write_domain_scores(folder: EvaluationFolder, domains: Sequence[Domain], ev
         write_scores(folder.scores(domain.name), [(domain, frames.scores)])
 
 
-def _show(
-    evaluation: Evaluation, criterion: str, aggregate: Aggregate, folder: EvaluationFolder | None, title: str
+def show(
+    evaluation: Evaluation,
+    criterion: str,
+    aggregate: Aggregate,
+    folder: EvaluationFolder | None,
+    title: str,
+    turned: Collection[str] = (),
 ) -> None:
-    """Print the tables of every domain, video and frame level, and store them if there is a folder."""
-    from anrl.evaluation.tables import csv_rows, levels, text_rows
-    from anrl.plots import plot_roc, save_figure
+    """Print the tables of every domain, at video and frame level, and store them if there is a folder.
 
-    _warn_of_polarity(evaluation)
+    For domains named in ``turned`` a numeric threshold had its sign changed, with the scores'.
+    """
+    from anrl.evaluation.tables import levels, notes, text_rows
+    from anrl.metrics import parse_criterion
+
+    if folder is not None:
+        # Before anything is printed: who reads a pipe may stop reading.
+        try:
+            _store(evaluation, criterion, aggregate, folder, title, turned)
+        except OSError as error:
+            raise DataError(error.strerror or str(error), path=str(error.filename or folder)) from None
+    source = "" if parse_criterion(criterion).kind == "number" else ", on validation data"
+    caption = (
+        f"Threshold: {criterion}{source}. In brackets 95 % intervals: Clopper-Pearson beside counts of "
+        "independent samples, else bootstrap over videos, and exact where nothing varies."
+    )
     for name, of_domain in evaluation.by_domain.items():
-        by_level = levels(of_domain)
-        for level, columns in by_level.items():
+        _warn_of_polarity(name, of_domain)
+        for level, columns in levels(of_domain).items():
             counts = " | ".join(f"{len(part.scores)} {column}" for column, part in columns.items())
-            console.print(_table(f"{name}, {level} level ({counts})", text_rows(columns), criterion))
-        if folder is None:
-            continue
+            console.print(table_of(f"{name}, {level} level ({counts})", caption, text_rows(columns)))
+        for note in notes(of_domain):
+            console.print(f"{name}: {note}")
+    if evaluation.validation is not None:
+        _warn_of_polarity("validation data", evaluation.validation)
+    if folder is not None:
+        console.print(f"written: {folder}/{', '.join(_WRITTEN)}")
+
+
+_WRITTEN = (
+    "metrics_*.json",
+    "metrics_*.csv",
+    "histogram_*.png",
+    "roc.png",
+    "det.png",
+    "epc.png (with validation data)",
+)
+_BANDS_BELOW = 4
+
+
+def _store(
+    evaluation: Evaluation,
+    criterion: str,
+    aggregate: Aggregate,
+    folder: EvaluationFolder,
+    title: str,
+    turned: Collection[str],
+) -> None:
+    """Write metrics, curves and histograms."""
+    from anrl.evaluation.tables import csv_rows, levels
+    from anrl.plots import plot_det, plot_epc, plot_roc, plot_scores, save_figure
+
+    folder.path.mkdir(parents=True, exist_ok=True)
+    for name, of_domain in evaluation.by_domain.items():
         summaries = {
             level: {column: part.summary() for column, part in columns.items()}
-            for level, columns in by_level.items()
+            for level, columns in levels(of_domain).items()
         }
-        settings = {"threshold_criterion": criterion, "video_score": aggregate}
+        settings: dict[str, Any] = {"threshold_criterion": criterion, "video_score": aggregate}
+        settings |= {"threshold_sign_changed": True} if name in turned else {}
         folder.metrics_json(name).write_text(json.dumps(settings | summaries, indent=1))
         with open(folder.metrics_csv(name), "w", newline="") as stream:
             csv.writer(stream).writerows(csv_rows(summaries))
-    if folder is not None:
-        curves = {name: of_domain.scores for name, of_domain in evaluation.by_domain.items()}
-        save_figure(plot_roc(curves, title), folder.roc)
+        thresholds = {"threshold": of_domain.threshold}
+        save_figure(plot_scores(of_domain.scores, name, thresholds), folder.histogram(name))
+    curves = {name: of_domain.scores for name, of_domain in evaluation.by_domain.items()}
+    level = "video level" if evaluation.scores.has_videos else "frame level"
+    title, bands = f"{title}, {level}" if title else level, len(curves) < _BANDS_BELOW
+    save_figure(plot_roc(curves, title, bands=bands), folder.roc)
+    save_figure(plot_det(curves, title, bands=bands), folder.det)
+    if evaluation.validation is not None:
+        pairs = {name: (evaluation.validation.scores, scores) for name, scores in curves.items()}
+        save_figure(plot_epc(pairs, title), folder.epc)
 
 
-def _warn_of_polarity(evaluation: Evaluation) -> None:
-    if evaluation.validation is not None and (value := evaluation.validation.auc) < 0.5:
+def _warn_of_polarity(name: str, evaluation: Evaluation) -> None:
+    if evaluation.auc < 0.5:
         errors.print(
-            f"anrl: AUC {value:.3f} on validation data: scores seem to be higher for bona fide samples. "
-            "If so, anrl metrics --flip changes their sign"
+            f"anrl: {name}: AUC {evaluation.auc:.3f}, worse than chance: scores seem to be higher for bona "
+            "fide samples. If so, their polarity is to be changed: see --flip of anrl metrics",
+            soft_wrap=True,
         )
 
 
-def _table(title: str, rows: list[list[str]], criterion: str) -> Table:
-    from anrl.metrics import parse_criterion
-
-    source = "" if parse_criterion(criterion).kind == "number" else ", on validation data"
-    table = Table(
-        title=title,
-        caption=f"Threshold: {criterion}{source}. In brackets 95 % intervals: Clopper-Pearson beside counts "
-        "of videos, else bootstrap over videos.",
-        title_justify="left",
-        caption_justify="left",
-    )
+def table_of(title: str, caption: str, rows: list[list[str]]) -> Table:
+    """Table of rows, the first with the names of the columns; cells that do not fit are folded, not cut."""
+    table = Table(title=title, caption=caption, title_justify="left", caption_justify="left")
     for column in rows[0]:
-        table.add_column(column, justify="right" if column else "left")
+        table.add_column(column, justify="right" if column else "left", overflow="fold")
     for row in rows[1:]:
         table.add_row(*row)
     return table
-
-
-def _short_names(files: Sequence[Path]) -> dict[str, Path]:
-    """Name files by their stems, with as many of their folders as tell them apart."""
-    distinct = {file.absolute(): file for file in files}
-    for depth in range(1, max(len(path.parts) for path in distinct) + 1):
-        parts = (path.with_suffix("").parts[-depth:] for path in distinct)
-        names = [as_file_name("-".join(part)) for part in parts]
-        if len(set(names)) == len(names):
-            return dict(zip(names, distinct.values(), strict=True))
-    raise typer.BadParameter(f"two files would both be called {names[0]}; rename one")

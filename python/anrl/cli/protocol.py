@@ -67,7 +67,7 @@ def protocol(
         text = table_markdown(results, chosen, plan.unseen, chosen[0])
         (out / "table.md").write_text(text)
         (out / "results.csv").write_text(results_csv(results))
-        console.print(Markdown(text))
+        console.print(Markdown(text) if console.is_terminal else text)
     if quick:
         console.print("A quick run trains for seconds: its results mean nothing but that everything runs.")
     console.print(f"written: {out}/table.md, results.csv, and every cell's scores and checkpoints")

@@ -45,6 +45,20 @@ class EvaluationFolder(_Folder):
         """ROC curves; :func:`anrl.plots.save_figure` adds ".png" and ".pdf"."""
         return self.path / "roc"
 
+    @property
+    def det(self) -> Path:
+        """DET curves; endings as those of ``roc``."""
+        return self.path / "det"
+
+    @property
+    def epc(self) -> Path:
+        """Expected performance curves; endings as those of ``roc``."""
+        return self.path / "epc"
+
+    def histogram(self, domain: str) -> Path:
+        """Histogram of a domain's scores; endings as those of ``roc``."""
+        return self.path / f"histogram_{as_file_name(domain)}"
+
 
 class RunFolder(_Folder):
     """Files that a training run writes, and those that its evaluation and its report add.

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from anrl.data import Domain, Transform, evaluation_batches
 from anrl.distributed import Ranks
 from anrl.metrics import Scores
-from anrl.metrics.scores import factorize
+from anrl.metrics.scores import group_videos
 from anrl.nn import evaluation_mode, gate_statistics
 from anrl.progress import Progress
 
@@ -38,6 +38,9 @@ def score_domain(
 
     Returns:
         The frames' probabilities of attack, and their features averaged over pixels: (N, D).
+
+    Raises:
+        FloatingPointError: a score is not finite.
     """
     own = domain.shard(ranks.rank, ranks.world_size)
     scores, features, done = [], [], 0
@@ -51,13 +54,20 @@ def score_domain(
                 progress(done, len(own), f"scoring {domain.name}")
         gathered = [ranks.gather_rows(torch.cat(parts), len(domain)) for parts in (scores, features)]
     score, feature = (tensor.cpu().numpy() for tensor in gathered)
+    # A score that is no number would count as a failure to acquire, not as one of the network.
+    if wrong := int((~np.isfinite(score)).sum()):
+        raise FloatingPointError(
+            f"{wrong} of the {len(score)} scores on {domain.name} are not finite: the network's weights have "
+            "diverged; take an earlier checkpoint, or train with a lower learning rate"
+        )
     return scores_of(domain, score), feature
 
 
 def scores_of(domain: Domain, score: NDArray[np.float64]) -> Scores:
     """Combine scores (N,) of a domain's samples with their labels, videos, attack species and subjects."""
     records = domain.records
-    return Scores(score, domain.labels, *zip(*((r.video, r.attack, r.subject) for r in records), strict=True))
+    texts = zip(*((r.video, r.attack, r.subject, r.path) for r in records), strict=True)
+    return Scores(score, domain.labels, *texts)
 
 
 def video_features(
@@ -69,16 +79,21 @@ def video_features(
         (videos, D), in the order of their first frames.
     """
     _, by_frame = score_domain(model, domain, transform, device)
-    names, group = factorize([r.video for r in domain.records])
-    sums = np.zeros((len(names), by_frame.shape[1]))
+    group = _videos(domain)
+    sums = np.zeros((int(group.max()) + 1, by_frame.shape[1]))
     np.add.at(sums, group, by_frame)
     return (sums / np.bincount(group)[:, None]).astype(np.float32)
 
 
 def video_labels(domain: Domain) -> NDArray[np.int64]:
     """Labels of a domain's videos, (videos,), in the order of their first frames."""
-    _, group = factorize([r.video for r in domain.records])
-    return domain.labels[np.unique(group, return_index=True)[1]]
+    return domain.labels[np.unique(_videos(domain), return_index=True)[1]]
+
+
+def _videos(domain: Domain) -> NDArray[np.int64]:
+    """Number of each frame's video: (N,)."""
+    records = domain.records
+    return group_videos((r.subject for r in records), (r.video for r in records))
 
 
 def domain_gates(

@@ -7,7 +7,9 @@ This package needs numpy and scipy only.
 """
 
 from anrl.metrics.evaluation import Evaluation, evaluate_scores
-from anrl.metrics.intervals import bootstrap
+from anrl.metrics.expected_performance import expected_performance
+from anrl.metrics.intervals import bootstrap, roc_band
+from anrl.metrics.likelihood_ratio import cllr, min_cllr
 from anrl.metrics.rates import (
     Proportion,
     Rates,
@@ -15,14 +17,17 @@ from anrl.metrics.rates import (
     apcer,
     auc,
     bpcer,
+    failures_included,
     hter,
     non_response_rates,
     rates,
+    riapar,
 )
-from anrl.metrics.scores import Scores
+from anrl.metrics.scores import Scores, group_species
 from anrl.metrics.thresholds import (
     Criterion,
     bpcer_at_apcer,
+    detected_at_bpcer,
     eer,
     find_threshold,
     parse_criterion,
@@ -41,12 +46,20 @@ __all__ = [
     "bootstrap",
     "bpcer",
     "bpcer_at_apcer",
+    "cllr",
+    "detected_at_bpcer",
     "eer",
     "evaluate_scores",
+    "expected_performance",
+    "failures_included",
     "find_threshold",
+    "group_species",
     "hter",
+    "min_cllr",
     "non_response_rates",
     "parse_criterion",
     "rates",
+    "riapar",
+    "roc_band",
     "tpr_at_fpr",
 ]

@@ -1,24 +1,36 @@
 """Scores of samples, with what is known of the samples."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
 Aggregate = Literal["mean", "median", "min", "max"]
+_Key = TypeVar("_Key", bound=Hashable)
+_TEXTS = ("video", "attack", "subject", "sample")
 
 
-def factorize(names: Sequence[str] | NDArray[Any]) -> tuple[list[str], NDArray[np.int64]]:
-    """Distinct names, in order of first occurrence, and (N,) the index of each name among them."""
-    known: dict[str, int] = {}
-    if isinstance(names, np.ndarray):
-        names = names.tolist()
-    group = [known.setdefault(name, len(known)) for name in names]
+def factorize(keys: Iterable[_Key]) -> tuple[list[_Key], Integers]:
+    """Distinct keys, in order of first occurrence, and (N,) the index of each key among them."""
+    known: dict[_Key, int] = {}
+    group = [known.setdefault(key, len(known)) for key in keys]
     return list(known), np.array(group, np.int64)
+
+
+def group_videos(subjects: Iterable[str], videos: Iterable[str]) -> Integers:
+    """Number the videos of samples, in order of their first samples: (N,).
+
+    A video is a subject and a name: videos of one name under two subjects are two. A sample without the name
+    of a video is a video of its own.
+    """
+    pairs = enumerate(zip(subjects, videos, strict=True))
+    return factorize((subject, video) if video else number for number, (subject, video) in pairs)[1]
 
 
 @dataclass(frozen=True)
@@ -26,25 +38,28 @@ class Scores:
     """Scores of N samples (frames or videos).
 
     A score that is not a number stands for a failure to acquire. Such samples take no part in error rates;
-    their fraction is the non-response rate.
+    their fraction is the non-response rate. Samples of one class alone have the rates of that class only.
 
     Args:
         score: (N,): probability of attack, or anything else that is higher for attacks.
         label: (N,): 0 = bona fide, 1 = attack.
-        video: (N,): name of the video of each sample; by default each is a video of its own.
+        video: (N,): name of the video of each sample; empty if unknown, as by default: the sample is then a
+            video of its own. Videos of one name under two subjects are two videos.
         attack: (N,): attack species; empty for bona fide samples or if unknown, as by default.
         subject: (N,): name of the person shown, if known.
+        sample: (N,): name of the sample itself, a file for instance, if known.
 
     Raises:
-        ValueError: lengths differ, there are no samples with a score, a class is missing, a label is neither
-            0 nor 1, or a score is infinite. The message tells which.
+        ValueError: lengths differ, no sample has a score, a label is neither 0 nor 1, or a score is infinite.
+            The message tells which.
     """
 
     score: Floats
-    label: NDArray[np.int64]
+    label: Integers
     video: Sequence[str] = ()
     attack: Sequence[str] = ()
     subject: Sequence[str] = field(default=(), repr=False)
+    sample: Sequence[str] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         """Check the arrays and fill in the defaults."""
@@ -52,10 +67,10 @@ class Scores:
         given: dict[str, Any] = {
             "score": np.asarray(self.score, np.float64),
             "label": np.asarray(self.label),
-            "video": self.video if len(self.video) else [str(i) for i in range(count)],
-            "attack": self.attack if len(self.attack) else [""] * count,
-            "subject": self.subject if len(self.subject) else [""] * count,
         }
+        for name in _TEXTS:
+            texts = getattr(self, name)
+            given[name] = texts.tolist() if isinstance(texts, np.ndarray) else texts or [""] * count
         for name, values in given.items():
             if len(values) != count:
                 raise ValueError(f"{name}: {len(values)} values for {count} scores")
@@ -66,12 +81,8 @@ class Scores:
         given["label"] = label.astype(np.int64)
         if np.isinf(given["score"]).any():
             raise ValueError(f"score: {int(np.isinf(given['score']).sum())} of {count} are infinite")
-        for value, kind in ((0, "bona fide (label 0)"), (1, "attack (label 1)")):
-            of_class = given["label"] == value
-            if not of_class.any():
-                raise ValueError(f"metrics need samples of both classes, but there is no {kind} sample")
-            if np.isnan(given["score"][of_class]).all():
-                raise ValueError(f"no {kind} sample has a score: all are failures to acquire")
+        if np.isnan(given["score"]).all():
+            raise ValueError(f"none of the {count} samples has a score")
         for name, values in given.items():
             object.__setattr__(self, name, values)
 
@@ -85,9 +96,8 @@ class Scores:
         return Scores(
             np.concatenate([p.score for p in parts]),
             np.concatenate([p.label for p in parts]),
-            [f"{k}/{video}" for k, p in enumerate(parts) for video in p.video],
-            [attack for p in parts for attack in p.attack],
-            [subject for p in parts for subject in p.subject],
+            [f"{k}/{video}" if video else "" for k, p in enumerate(parts) for video in p.video],
+            *([text for p in parts for text in getattr(p, name)] for name in _TEXTS[1:]),
         )
 
     @cached_property
@@ -96,9 +106,25 @@ class Scores:
         kept = ~np.isnan(self.score)
         if kept.all():
             return self
-        places = np.flatnonzero(kept).tolist()
-        texts = [[values[i] for i in places] for values in (self.video, self.attack, self.subject)]
-        return Scores(self.score[kept], self.label[kept], *texts)
+        return self._at(np.flatnonzero(kept))
+
+    @property
+    def missing_class(self) -> str | None:
+        """The class without a sample that has a score: "bona fide", "attack", or None."""
+        bona_fide, attacks = self.by_class
+        return "bona fide" if not len(bona_fide) else "attack" if not len(attacks) else None
+
+    def need_both_classes(self) -> None:
+        """Raise a ValueError if a class has no sample with a score."""
+        if self.missing_class is not None:
+            label = int(self.missing_class == "attack")
+            failed = (self.label == label).any()
+            raise ValueError(
+                "metrics of both error rates need samples of both classes, but "
+                + ("no" if failed else "there is no")
+                + f" {self.missing_class} (label {label}) sample"
+                + (" has a score: all are failures to acquire" if failed else "")
+            )
 
     @cached_property
     def by_class(self) -> tuple[Floats, Floats]:
@@ -108,34 +134,45 @@ class Scores:
         return bona_fide, attacks
 
     @cached_property
-    def curves(self) -> tuple[Floats, Floats, Floats]:
-        """Thresholds and, at each, the fraction of attacks accepted and of bona fide samples rejected.
+    def counts(self) -> tuple[Floats, Integers, Integers]:
+        """Thresholds and, at each, the number of attacks accepted and of bona fide samples rejected.
 
         The thresholds are finite and ascend: one below all scores, one between any two, one above all.
         """
         bona_fide, attacks = self.by_class
         thresholds = _between(np.unique(np.concatenate([bona_fide, attacks])))
-        return thresholds, _below(attacks, thresholds), 1 - _below(bona_fide, thresholds)
+        return thresholds, _below(attacks, thresholds), len(bona_fide) - _below(bona_fide, thresholds)
 
     @cached_property
-    def worst_accepted(self) -> Floats:
-        """APCER of the worst attack species at every threshold of ``curves``."""
-        scores, thresholds = self.responses, self.curves[0]
-        species = scores.species[1]
-        attacks = scores.label == 1
-        worst = np.zeros(len(thresholds))
-        for one in np.unique(species[attacks]):
-            own = np.sort(scores.score[attacks & (species == one)])
-            worst = np.maximum(worst, _below(own, thresholds))
-        return worst
+    def curves(self) -> tuple[Floats, Floats, Floats]:
+        """Thresholds and, at each, the fraction of attacks accepted and of bona fide samples rejected.
+
+        The fractions of a class without samples are NaN.
+        """
+        thresholds, accepted, rejected = self.counts
+        bona_fide, attacks = map(len, self.by_class)
+        return thresholds, accepted / (attacks or np.nan), rejected / (bona_fide or np.nan)
 
     @cached_property
-    def videos(self) -> tuple[list[str], NDArray[np.int64]]:
-        """Names of the videos, in order of their first samples, and (N,) the index of each sample's video."""
-        return factorize(self.video)
+    def accepted_by_species(self) -> list[tuple[Integers, int]]:
+        """Of each attack species, how many are accepted at the thresholds of ``counts``, and how many are."""
+        scores, thresholds = self.responses, self.counts[0]
+        species, attacks = scores.species[1], scores.label == 1
+        parts = [np.sort(scores.score[attacks & (species == one)]) for one in np.unique(species[attacks])]
+        return [(_below(part, thresholds), len(part)) for part in parts]
+
+    @property
+    def has_videos(self) -> bool:
+        """Whether the video of any sample is known."""
+        return any(self.video)
 
     @cached_property
-    def species(self) -> tuple[list[str], NDArray[np.int64]]:
+    def videos(self) -> Integers:
+        """(N,): the number of each sample's video, in order of their first samples."""
+        return group_videos(self.subject, self.video)
+
+    @cached_property
+    def species(self) -> tuple[list[str], Integers]:
         """Names of the attack species and (N,) the index of each sample's.
 
         The species of bona fide samples has no meaning.
@@ -153,54 +190,79 @@ class Scores:
             ValueError: a video has frames of both classes or of two attack species, or ``aggregate`` is
                 unknown.
         """
-        names, group = self.videos
+        group = self.videos
         _, first = np.unique(group, return_index=True)
         species = self.species[1]
         mixed = (self.label != self.label[first][group]) | (species != species[first][group])
         if mixed.any():
-            name = names[group[mixed][0]]
+            wrong = int(np.flatnonzero(mixed)[0])
+            subject = f" of subject {self.subject[wrong]!r}" if self.subject[wrong] else ""
             raise ValueError(
-                f"video {name!r} has frames of more than one label or attack species; videos need names of "
-                "their own"
+                f"video {self.video[wrong]!r}{subject} has frames of more than one label or attack species; "
+                "videos need names of their own"
             )
-        attack, subject = ([values[i] for i in first.tolist()] for values in (self.attack, self.subject))
-        score = _aggregate(self.score, group, len(names), aggregate)
-        return Scores(score, self.label[first], names, attack, subject)
+        score = _aggregate(self.score, group, len(first), aggregate)
+        return replace(self._at(first, score), sample=())
 
     def flipped(self) -> "Scores":
         """Change the sign of every score: from or to "higher is more bona fide"."""
         return replace(self, score=-self.score)
 
+    def _at(self, places: Integers, score: Floats | None = None) -> "Scores":
+        texts = [[getattr(self, name)[i] for i in places.tolist()] for name in _TEXTS]
+        return Scores(self.score[places] if score is None else score, self.label[places], *texts)
+
+
+def group_species(scores: Scores, patterns: Sequence[str]) -> Scores:
+    """Judge attack species together: each takes the first of some regular expressions that its name holds.
+
+    Raises:
+        ValueError: a species matches no pattern, or a pattern is no regular expression.
+    """
+    try:
+        compiled = [re.compile(pattern) for pattern in patterns]
+    except re.error as error:
+        raise ValueError(f"species {error.pattern!r} is no regular expression: {error}") from None
+    groups = {}
+    for name in sorted({name for name, label in zip(scores.attack, scores.label, strict=True) if label}):
+        matching = [pattern.pattern for pattern in compiled if pattern.search(name)]
+        if not matching:
+            raise ValueError(f"attack species {name!r} matches none of {', '.join(map(repr, patterns))}")
+        groups[name] = matching[0]
+    return replace(scores, attack=[groups.get(name, "") for name in scores.attack])
+
 
 def _between(levels: Floats) -> Floats:
     """Thresholds half-way between ascending scores, and one below and one above all."""
     outside = max(1e-6, 1e-6 * float(np.abs(levels).max()))
-    middle = levels[:-1] + np.diff(levels) / 2
+    middle = levels[:-1] / 2 + levels[1:] / 2
     # Half-way between neighboring floating-point numbers is one of them; it must be the upper one.
     middle = np.maximum(middle, np.nextafter(levels[:-1], np.inf))
     return np.concatenate([[levels[0] - outside], middle, [levels[-1] + outside]])
 
 
-def _below(ascending: Floats, thresholds: Floats) -> Floats:
-    return np.searchsorted(ascending, thresholds, "left") / len(ascending)
+def _below(ascending: Floats, thresholds: Floats) -> Integers:
+    return np.searchsorted(ascending, thresholds, "left").astype(np.int64)
 
 
-def _aggregate(score: Floats, group: NDArray[np.int64], groups: int, aggregate: Aggregate) -> Floats:
+def _aggregate(score: Floats, group: Integers, groups: int, aggregate: Aggregate) -> Floats:
     kept = ~np.isnan(score)
     score, group = score[kept], group[kept]
     result = np.full(groups, np.nan)
     counts = np.bincount(group, minlength=groups)
     some = counts > 0
-    if aggregate == "mean":
-        result[some] = np.bincount(group, score, groups)[some] / counts[some]
-        return result
     ordered = score[np.lexsort((score, group))]
     ends = np.cumsum(counts)[some]
     starts = ends - counts[some]
-    if aggregate == "min":
-        result[some] = ordered[starts]
+    lowest, highest = ordered[starts], ordered[ends - 1]
+    if aggregate == "mean":
+        # Rounding must not move the mean of equal scores away from them: ties between videos would break.
+        means = np.bincount(group, score, groups)[some] / counts[some]
+        result[some] = np.clip(means, lowest, highest)
+    elif aggregate == "min":
+        result[some] = lowest
     elif aggregate == "max":
-        result[some] = ordered[ends - 1]
+        result[some] = highest
     elif aggregate == "median":
         result[some] = (ordered[(starts + ends - 1) // 2] + ordered[(starts + ends) // 2]) / 2
     else:

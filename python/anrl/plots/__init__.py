@@ -4,7 +4,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from anrl.plots.curves import plot_det, plot_roc, plot_scores, plot_training
+from anrl.plots.curves import plot_det, plot_epc, plot_roc, plot_scores, plot_training
 from anrl.plots.features import plot_gates, plot_tsne
 from anrl.plots.images import plot_attention, plot_depth, plot_samples
 
@@ -19,6 +19,7 @@ __all__ = [
     "plot_attention",
     "plot_depth",
     "plot_det",
+    "plot_epc",
     "plot_gates",
     "plot_roc",
     "plot_samples",

@@ -89,7 +89,7 @@ def _results(checkpoint: Checkpoint, evaluation: Evaluation | None) -> Section:
         results.warnings.append("The configuration names no unseen domain (targets) to evaluate.")
         return results
     for name, of_domain in evaluation.by_domain.items():
-        rows = text_rows(levels(of_domain)["video"])
+        rows = text_rows(next(iter(levels(of_domain).values())))
         results.tables.append(Table(f"{name}, unseen", rows))
     return results
 
