@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from anrl import _anrl
 
@@ -38,20 +39,52 @@ def references_only() -> Iterator[None]:
 
 
 def references_wanted() -> bool:
-    """Whether this thread is within :func:`references_only`."""
-    return _state.references_only
+    """Whether to run the references: by :func:`references_only`, or because only plain torch can be followed.
+
+    That is so in forward-mode differentiation, in ``torch.jit.trace`` and in the export to ONNX, which know
+    no operators of ours.
+    """
+    if _state.references_only:
+        return True
+    if torch.compiler.is_compiling():
+        return torch.onnx.is_in_onnx_export()
+    return forward_ad._current_level >= 0 or torch._C._get_tracing_state() is not None
+
+
+def _keys(tensor: Tensor) -> int:
+    return torch._C._dispatch_keys(tensor).raw_repr()
+
+
+with torch.inference_mode():
+    _inference = torch.empty(0)
+_PLAIN_KEYS = frozenset((_keys(torch.empty(0)), _keys(_inference)))
+"""What torch dispatches dense tensors on the CPU by: none that is negated, zero without storage, sparse, of
+another library, batched by ``vmap``, or wrapped otherwise."""
+_PLAIN_TYPES = (Tensor, torch.nn.Parameter)
+
+
+def is_plain(tensor: Tensor) -> bool:
+    """Whether a tensor is an ordinary strided one on the CPU, of no other class, with memory of its own."""
+    return type(tensor) in _PLAIN_TYPES and _has_values(tensor)
+
+
+def _has_values(tensor: Tensor) -> bool:
+    return _keys(tensor) in _PLAIN_KEYS and tensor.data_ptr() != 0
 
 
 def kernels_serve(*tensors: Tensor) -> bool:
-    """Whether a Rust kernel may be called directly: real tensors on the CPU, and no tracing of operators."""
-    return (
-        not torch.compiler.is_compiling()
-        and not _state.references_only
-        and not torch._C._are_functorch_transforms_active()
-        and not torch._C._len_torch_dispatch_stack()
-        and not torch._C._get_tracing_state()
-        and all(type(t) in (Tensor, torch.nn.Parameter) and t.device.type == "cpu" for t in tensors)
-    )
+    """Whether a Rust kernel may be called directly: by :func:`is_plain`, the type, and no tracing."""
+    if (
+        references_wanted()
+        or torch.compiler.is_compiling()
+        or torch._C._are_functorch_transforms_active()
+        or torch._C._len_torch_dispatch_stack()
+    ):
+        return False
+    for tensor in tensors:
+        if not is_plain(tensor) or tensor.dtype not in KERNEL_DTYPES:
+            return False
+    return True
 
 
 def coefficient_dtype(dtype: torch.dtype) -> torch.dtype:
@@ -157,8 +190,9 @@ def _cpu(num_maps: int, reference: Callable[..., Any], kernel: Callable[..., Any
 
     def call(*arguments: Any) -> Any:
         x = arguments[num_maps - 1]
-        if x.dtype not in KERNEL_DTYPES or x.numel() == 0:
-            return reference(*arguments)
+        for a in arguments:
+            if isinstance(a, Tensor) and (a.dtype not in KERNEL_DTYPES or not _has_values(a)):
+                return reference(*arguments)
         channels_last = is_channels_last(x)
         tensors = [dense(t, channels_last) for t in arguments[:num_maps]]
         rest = [t.contiguous() if isinstance(t, Tensor) else t for t in arguments[num_maps:]]
