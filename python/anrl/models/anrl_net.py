@@ -85,8 +85,8 @@ class FeatureExtractor(nn.Module):
         for stage in self.stages:
             x = F.max_pool2d(stage(x), 2)
             outputs.append(x)
-        height, width = x.shape[2:]
-        return torch.cat([F.adaptive_avg_pool2d(y, (height, width)) for y in outputs[:-1]] + [x], 1)
+        first, second, last = outputs
+        return torch.cat([F.avg_pool2d(first, 4), F.avg_pool2d(second, 2), last], 1)
 
 
 class Classifier(nn.Module):

@@ -20,7 +20,20 @@ class Gate(nn.Module):
 
     def forward(self, mean: Tensor) -> Tensor:
         """(N, C) → (N, C)."""
+        if not self.is_plain():
+            return self._by_layers(mean)
         return self.formula.function(mean, *(t.to(mean.dtype) for t in self.arguments()))
+
+    def is_plain(self) -> bool:
+        """Whether the gate's linear layers are torch's own, so that the formula is all that they do.
+
+        Quantization, adapters of low rank and parametrizations put others in their place.
+        """
+        return all(type(layer) is nn.Linear for layer in self._modules.values())
+
+    def _by_layers(self, mean: Tensor) -> Tensor:
+        """The formula by calls of the layers."""
+        raise NotImplementedError
 
     def extra_repr(self) -> str:
         """The equation, as torch's own layers print their arguments."""
@@ -44,6 +57,9 @@ class OneLayerGate(Gate):
         """W and b."""
         return self.fc.weight, self.fc.bias
 
+    def _by_layers(self, mean: Tensor) -> Tensor:
+        return torch.sigmoid(self.fc(mean))
+
 
 class TwoLayerGate(Gate):
     """Two linear layers with C // 16 + 1 hidden units.
@@ -64,6 +80,9 @@ class TwoLayerGate(Gate):
         """W1, b1, W2, b2."""
         return self.fc1.weight, self.fc1.bias, self.fc2.weight, self.fc2.bias
 
+    def _by_layers(self, mean: Tensor) -> Tensor:
+        return torch.sigmoid(self.fc2(torch.relu(self.fc1(mean))))
+
 
 class StaticGate(Gate):
     """One weight per channel, 0.5 at first, the same for every sample.
@@ -77,6 +96,10 @@ class StaticGate(Gate):
     def __init__(self, num_features: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.full((num_features,), 0.5))
+
+    def reset_parameters(self) -> None:
+        """Set all weights to 0.5."""
+        nn.init.constant_(self.weight, 0.5)
 
     def arguments(self) -> tuple[Tensor, ...]:
         """The weight."""
@@ -102,6 +125,11 @@ class DualGate(Gate):
     def arguments(self) -> tuple[Tensor, ...]:
         """W, W_B, W_I."""
         return self.fc.weight, self.batch.weight, self.instance.weight
+
+    def _by_layers(self, mean: Tensor) -> Tensor:
+        hidden = torch.relu(self.fc(mean))
+        batch, instance = (torch.sigmoid(layer(hidden)) for layer in (self.batch, self.instance))
+        return batch / (batch + instance)
 
 
 GATES: dict[str, type[Gate]] = {

@@ -65,15 +65,11 @@ _PLAIN_TYPES = (Tensor, torch.nn.Parameter)
 
 def is_plain(tensor: Tensor) -> bool:
     """Whether a tensor is an ordinary strided one on the CPU, of no other class, with memory of its own."""
-    return type(tensor) in _PLAIN_TYPES and _has_values(tensor)
-
-
-def _has_values(tensor: Tensor) -> bool:
-    return _keys(tensor) in _PLAIN_KEYS and tensor.data_ptr() != 0
+    return type(tensor) in _PLAIN_TYPES and _keys(tensor) in _PLAIN_KEYS and tensor.data_ptr() != 0
 
 
 def kernels_serve(*tensors: Tensor) -> bool:
-    """Whether a Rust kernel may be called directly: by :func:`is_plain`, the type, and no tracing."""
+    """Whether a Rust kernel may be called directly: on plain tensors of its types, without any tracing."""
     if (
         references_wanted()
         or torch.compiler.is_compiling()
@@ -81,8 +77,12 @@ def kernels_serve(*tensors: Tensor) -> bool:
         or torch._C._len_torch_dispatch_stack()
     ):
         return False
+    keys = torch._C._dispatch_keys
     for tensor in tensors:
-        if not is_plain(tensor) or tensor.dtype not in KERNEL_DTYPES:
+        # As in `is_plain`; a call for every tensor would cost as much as a small kernel.
+        if type(tensor) not in _PLAIN_TYPES or keys(tensor).raw_repr() not in _PLAIN_KEYS:
+            return False
+        if tensor.dtype not in KERNEL_DTYPES or not tensor.data_ptr():
             return False
     return True
 
@@ -191,7 +191,9 @@ def _cpu(num_maps: int, reference: Callable[..., Any], kernel: Callable[..., Any
     def call(*arguments: Any) -> Any:
         x = arguments[num_maps - 1]
         for a in arguments:
-            if isinstance(a, Tensor) and (a.dtype not in KERNEL_DTYPES or not _has_values(a)):
+            if isinstance(a, Tensor) and (
+                a.dtype not in KERNEL_DTYPES or _keys(a) not in _PLAIN_KEYS or not a.data_ptr()
+            ):
                 return reference(*arguments)
         channels_last = is_channels_last(x)
         tensors = [dense(t, channels_last) for t in arguments[:num_maps]]
