@@ -11,7 +11,7 @@ from torch.nn.modules.module import register_module_module_registration_hook
 
 from anrl import ops
 from anrl.nn import functional as F
-from anrl.nn.gates import Gate, make_gate
+from anrl.nn.gates import Device, Gate, make_gate
 from anrl.nn.refusals import Eps, is_taken_for_batch_norm, leaf_of_graph, refuse_script
 from anrl.nn.sync_batch_norm import shared_moments
 
@@ -31,7 +31,7 @@ class AdaptiveNorm(_BatchNorm):
         track_running_stats: bool = True,
         gate: str | nn.Module = "1layer",
         activation: str | None = None,
-        device: torch.device | str | None = None,
+        device: Device = None,
         dtype: torch.dtype | None = None,
         *,
         bias: bool = True,
@@ -51,8 +51,13 @@ class AdaptiveNorm(_BatchNorm):
         for name, like in (("instance_weight", self.weight), ("instance_bias", self.bias)):
             copy = None if like is None else nn.Parameter(like.detach().clone())
             self.register_parameter(name, copy)
-        module = gate if isinstance(gate, nn.Module) else make_gate(gate, num_features)
-        self.gate: nn.Module = module.to(device=device, dtype=dtype)
+        self.gate: nn.Module
+        if not isinstance(gate, nn.Module):
+            self.gate = make_gate(gate, num_features, device, dtype)
+        elif device is None and dtype is None:
+            self.gate = gate
+        else:
+            self.gate = gate.to(device=device, dtype=dtype)
 
     @property
     def eps(self) -> float:  # type: ignore[override]  # an attribute in torch
@@ -149,7 +154,7 @@ class AdaptiveNorm(_BatchNorm):
         if x.shape[2:].numel() == 1:
             return x.new_ones(x.shape[:2])
         mean, _ = ops.instance_moments(x)
-        with torch.autocast(x.device.type, enabled=False):
+        with ops.without_autocast(x.device):
             return self.gate(mean)
 
     def extra_repr(self) -> str:

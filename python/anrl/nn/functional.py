@@ -58,12 +58,14 @@ def adaptive_norm(
         ValueError: x has fewer than three dimensions, or one value per channel in training; a tensor does not
             fit x's channels; ``eps`` is negative, or zero where the batch's variance is used; or
             ``activation`` is unknown.
-        TypeError: x is not of a floating-point type.
+        TypeError: x is not of a floating-point type, or not dense.
     """
     if x.dim() < 3:
         raise ValueError(f"expected (N, C, ...) with at least 3 dimensions, got {tuple(x.shape)}")
     if not x.is_floating_point():
         raise TypeError(f"expected a floating-point input, got {x.dtype}")
+    if x.layout != torch.strided:
+        raise TypeError(f"expected a dense input, got one of layout {x.layout}; call to_dense() on it first")
     if activation not in (None, "relu"):
         raise ValueError(f"activation must be None or 'relu', not {activation!r}")
     batch, channels = x.shape[:2]

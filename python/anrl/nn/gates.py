@@ -1,13 +1,15 @@
 """Gates of adaptive normalization: from the spatial mean of x, (N, C), to the weight of the batch branch."""
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from anrl.ops import GateFormula
 from anrl.ops.gates import DUAL, ONE_LAYER, STATIC, TWO_LAYER
+
+Device = torch.device | str | None
 
 
 class Gate(nn.Module):
@@ -45,13 +47,15 @@ class OneLayerGate(Gate):
 
     Args:
         num_features: C, the number of channels.
+        device: Where to put the parameters.
+        dtype: Their type.
     """
 
     formula = ONE_LAYER
 
-    def __init__(self, num_features: int) -> None:
+    def __init__(self, num_features: int, device: Device = None, dtype: torch.dtype | None = None) -> None:
         super().__init__()
-        self.fc = nn.Linear(num_features, num_features)
+        self.fc = nn.Linear(num_features, num_features, device=device, dtype=dtype)
 
     def arguments(self) -> tuple[Tensor, ...]:
         """W and b."""
@@ -66,15 +70,17 @@ class TwoLayerGate(Gate):
 
     Args:
         num_features: C, the number of channels.
+        device: Where to put the parameters.
+        dtype: Their type.
     """
 
     formula = TWO_LAYER
 
-    def __init__(self, num_features: int) -> None:
+    def __init__(self, num_features: int, device: Device = None, dtype: torch.dtype | None = None) -> None:
         super().__init__()
         hidden = num_features // 16 + 1
-        self.fc1 = nn.Linear(num_features, hidden)
-        self.fc2 = nn.Linear(hidden, num_features)
+        self.fc1 = nn.Linear(num_features, hidden, device=device, dtype=dtype)
+        self.fc2 = nn.Linear(hidden, num_features, device=device, dtype=dtype)
 
     def arguments(self) -> tuple[Tensor, ...]:
         """W1, b1, W2, b2."""
@@ -89,13 +95,15 @@ class StaticGate(Gate):
 
     Args:
         num_features: C, the number of channels.
+        device: Where to put the parameters.
+        dtype: Their type.
     """
 
     formula = STATIC
 
-    def __init__(self, num_features: int) -> None:
+    def __init__(self, num_features: int, device: Device = None, dtype: torch.dtype | None = None) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.full((num_features,), 0.5))
+        self.weight = nn.Parameter(torch.full((num_features,), 0.5, device=device, dtype=dtype))
 
     def reset_parameters(self) -> None:
         """Set all weights to 0.5."""
@@ -111,16 +119,19 @@ class DualGate(Gate):
 
     Args:
         num_features: C, the number of channels.
+        device: Where to put the parameters.
+        dtype: Their type.
     """
 
     formula = DUAL
 
-    def __init__(self, num_features: int) -> None:
+    def __init__(self, num_features: int, device: Device = None, dtype: torch.dtype | None = None) -> None:
         super().__init__()
         hidden = num_features // 16 + 1
-        self.fc = nn.Linear(num_features, hidden, bias=False)
-        self.batch = nn.Linear(hidden, num_features, bias=False)
-        self.instance = nn.Linear(hidden, num_features, bias=False)
+        options: dict[str, Any] = {"bias": False, "device": device, "dtype": dtype}
+        self.fc = nn.Linear(num_features, hidden, **options)
+        self.batch = nn.Linear(hidden, num_features, **options)
+        self.instance = nn.Linear(hidden, num_features, **options)
 
     def arguments(self) -> tuple[Tensor, ...]:
         """W, W_B, W_I."""
@@ -149,14 +160,18 @@ def gate_formula(gate: str) -> GateFormula:
     return GATES[gate].formula
 
 
-def make_gate(gate: str, num_features: int) -> Gate:
+def make_gate(
+    gate: str, num_features: int, device: Device = None, dtype: torch.dtype | None = None
+) -> Gate:
     """Build a gate by its name.
 
     Args:
         gate: A key of ``GATES``.
         num_features: C, the number of channels.
+        device: Where to put the parameters.
+        dtype: Their type.
 
     Raises:
         ValueError: ``gate`` is no key of ``GATES``.
     """
-    return GATES[gate_formula(gate).name](num_features)
+    return GATES[gate_formula(gate).name](num_features, device, dtype)

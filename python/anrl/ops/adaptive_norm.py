@@ -15,7 +15,7 @@ from torch.autograd import Function, forward_ad
 
 from anrl import _anrl
 from anrl.ops.gates import GateFormula
-from anrl.ops.operators import dense, is_channels_last, kernels_serve, references_only
+from anrl.ops.operators import dense, is_channels_last, kernels_serve, references_only, without_autocast
 from anrl.ops.recompute import remember
 from anrl.ops.scale_shift import instance_moments, scale_shift
 
@@ -114,7 +114,7 @@ def _composed(
         batch_mean, batch_variance, unbiased = moments(mean, variance, x.shape[2:].numel())
     gate = settings.gate.function if isinstance(settings.gate, GateFormula) else settings.gate
     # (N, C) arithmetic is too little and too delicate for a reduced type.
-    with torch.autocast(mean.device.type, enabled=False):
+    with without_autocast(mean.device):
         g = gate(mean, *rest)
     batch_scale = weight * (batch_variance + settings.eps).rsqrt()
     instance_scale = instance_weight * (variance + settings.eps).rsqrt()

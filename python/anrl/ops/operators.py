@@ -7,7 +7,7 @@ and coefficients are (N, C), one value for each plane: float32 for the half type
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -69,7 +69,11 @@ def is_plain(tensor: Tensor) -> bool:
 
 
 def kernels_serve(*tensors: Tensor) -> bool:
-    """Whether a Rust kernel may be called directly: on plain tensors of its types, without any tracing."""
+    """Whether a Rust kernel may be called directly: on plain tensors of its types, without any tracing.
+
+    Raises:
+        RuntimeError: a tensor's storage was freed.
+    """
     if (
         references_wanted()
         or torch.compiler.is_compiling()
@@ -82,9 +86,23 @@ def kernels_serve(*tensors: Tensor) -> bool:
         # As in `is_plain`; a call for every tensor would cost as much as a small kernel.
         if type(tensor) not in _PLAIN_TYPES or keys(tensor).raw_repr() not in _PLAIN_KEYS:
             return False
-        if tensor.dtype not in KERNEL_DTYPES or not tensor.data_ptr():
+        if tensor.dtype not in KERNEL_DTYPES:
+            return False
+        if not tensor.data_ptr():
+            _check_memory(tensor)
             return False
     return True
+
+
+def _check_memory(tensor: Tensor) -> None:
+    # Torch's own operators, the references, would read where nothing is.
+    if tensor.numel():
+        raise RuntimeError(f"a tensor of size {tuple(tensor.shape)} has no memory: its storage was freed")
+
+
+def without_autocast(device: torch.device) -> AbstractContextManager[Any]:
+    """Context in which autocast leaves types alone; there is none for tensors without values."""
+    return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
 
 
 def coefficient_dtype(dtype: torch.dtype) -> torch.dtype:
@@ -191,9 +209,12 @@ def _cpu(num_maps: int, reference: Callable[..., Any], kernel: Callable[..., Any
     def call(*arguments: Any) -> Any:
         x = arguments[num_maps - 1]
         for a in arguments:
-            if isinstance(a, Tensor) and (
-                a.dtype not in KERNEL_DTYPES or _keys(a) not in _PLAIN_KEYS or not a.data_ptr()
-            ):
+            if not isinstance(a, Tensor):
+                continue
+            if a.dtype not in KERNEL_DTYPES or _keys(a) not in _PLAIN_KEYS:
+                return reference(*arguments)
+            if not a.data_ptr():
+                _check_memory(a)
                 return reference(*arguments)
         channels_last = is_channels_last(x)
         tensors = [dense(t, channels_last) for t in arguments[:num_maps]]
