@@ -94,7 +94,7 @@ class AdaptiveNorm(_BatchNorm):
 
     def _normalize(self, x: Tensor) -> Tensor:
         self._check_input_dim(x)
-        if x.shape[1] != self.num_features:
+        if ops.sizes(x)[1] != self.num_features:
             raise ValueError(f"expected {self.num_features} channels, got input of size {tuple(x.shape)}")
         momentum: float | Tensor = 0.0 if self.momentum is None else self.momentum
         running = self.running_mean, self.running_var

@@ -1,12 +1,13 @@
 """Adaptive normalization as a function."""
 
 from collections.abc import Callable, Sequence
+from math import prod
 
 import torch
 from torch import Tensor
 
 from anrl.nn.gates import gate_formula
-from anrl.ops import BatchMoments, GateFormula
+from anrl.ops import BatchMoments, GateFormula, sizes
 from anrl.ops import adaptive_norm as _adaptive_norm
 from anrl.ops.gates import GIVEN
 
@@ -68,8 +69,9 @@ def adaptive_norm(
         raise TypeError(f"expected a dense input, got one of layout {x.layout}; call to_dense() on it first")
     if activation not in (None, "relu"):
         raise ValueError(f"activation must be None or 'relu', not {activation!r}")
-    batch, channels = x.shape[:2]
-    size = x.shape[2:].numel()
+    shape = sizes(x)
+    batch, channels = shape[:2]
+    size = prod(shape[2:])
     if (running_mean is None) != (running_var is None):
         raise ValueError("running_mean and running_var must be given together")
     uses_batch = training or running_mean is None
@@ -77,18 +79,18 @@ def adaptive_norm(
         needed = "positive" if uses_batch else "non-negative"
         raise ValueError(f"eps must be {needed}, not {eps}")
     if uses_batch and size == 1 and batch == 1 and moments is None:
-        raise ValueError(f"Expected more than 1 value per channel when training, got input size {x.size()}")
+        raise ValueError(f"Expected more than 1 value per channel when training, got input size {shape}")
     formula: GateFormula | Callable[..., Tensor]
     if isinstance(gate, Tensor):
-        formula, gate_parameters = GIVEN, (gate.expand(batch, channels),)
+        formula, gate_parameters = GIVEN, (gate.expand(x.shape[:2]),)
     else:
         formula = gate_formula(gate) if isinstance(gate, str) else gate
     named = {"weight": weight, "bias": bias, "instance_weight": instance_weight}
     named |= {"instance_bias": instance_bias, "running_mean": running_mean, "running_var": running_var}
     for name, tensor in named.items():
-        if tensor is not None and tensor.shape != (channels,):
+        if tensor is not None and tuple(sizes(tensor)) != (channels,):
             raise ValueError(f"{name} should contain {channels} elements, not {tuple(tensor.shape)}")
-    if x.numel() == 0 and moments is None:
+    if batch * channels * size == 0 and moments is None:
         return x.clone()
     if size == 1:
         formula, gate_parameters = GIVEN, (_open_gate(x, formula, gate_parameters),)

@@ -6,7 +6,7 @@ and coefficients are (N, C), one value for each plane: float32 for the half type
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -103,6 +103,18 @@ def _check_memory(tensor: Tensor) -> None:
 def without_autocast(device: torch.device) -> AbstractContextManager[Any]:
     """Context in which autocast leaves types alone; there is none for tensors without values."""
     return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
+
+
+def sizes(x: Tensor) -> Sequence[int]:
+    """The shape of x for checks: while ``torch.jit.trace`` runs, without a part in the trace."""
+    state = None if torch.compiler.is_compiling() else torch._C._get_tracing_state()
+    if state is None:
+        return x.shape
+    torch._C._set_tracing_state(None)
+    try:
+        return tuple(x.shape)
+    finally:
+        torch._C._set_tracing_state(state)
 
 
 def coefficient_dtype(dtype: torch.dtype) -> torch.dtype:
