@@ -1,4 +1,4 @@
-"""What the kernels do not serve never reaches them: odd tensors, batched and forward-mode derivatives, tracing."""
+"""What kernels do not serve never reaches them: odd tensors, batched and forward-mode derivatives, traces."""
 
 import copy
 import io
@@ -157,8 +157,8 @@ def test_a_trace_can_be_saved_and_holds_no_operator_of_ours(gate):
     torch.jit.save(traced, file)
     file.seek(0)
     loaded = torch.jit.load(file)
-    for x in (x, torch.randn(5, 4, 6, 7, dtype=torch.float64)):
-        assert_close(loaded(x), layer(x).detach(), 1e-12)
+    for batch in (x, torch.randn(5, 4, 6, 7, dtype=torch.float64)):
+        assert_close(loaded(batch), layer(batch).detach(), 1e-12)
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")  # torch's own doing

@@ -60,7 +60,7 @@ class AdaptiveNorm(_BatchNorm):
             self.gate = gate.to(device=device, dtype=dtype)
 
     @property
-    def eps(self) -> float:  # type: ignore[override]  # an attribute in torch
+    def eps(self) -> float:
         """What is added to variances."""
         return Eps(self._eps)
 
@@ -108,13 +108,15 @@ class AdaptiveNorm(_BatchNorm):
                     momentum = self.num_batches_tracked.to(self.running_mean.dtype).reciprocal()
         if self.record_gate:
             self.last_gate = self._gate_weights(x)
-        gate = self.gate
-        is_known = isinstance(gate, Gate) and gate.is_plain()
+        gate: str | nn.Module = self.gate
+        parameters: tuple[Tensor, ...] = ()
+        if isinstance(gate, Gate) and gate.is_plain():
+            gate, parameters = gate.formula.name, gate.arguments()
         # In evaluation a process may be alone with its samples.
         is_shared = self.synchronized and self.training
         return F.adaptive_norm(
             x,
-            gate.formula.name if is_known else gate,
+            gate,
             *running,
             self.weight,
             self.bias,
@@ -124,7 +126,7 @@ class AdaptiveNorm(_BatchNorm):
             momentum=momentum,
             eps=self._eps,
             activation=self.activation,
-            gate_parameters=gate.arguments() if is_known else (),
+            gate_parameters=parameters,
             moments=shared_moments(self.process_group) if is_shared else None,
         )
 
@@ -163,8 +165,7 @@ class AdaptiveNorm(_BatchNorm):
         return (
             f"{self.num_features}, eps={self._eps}, momentum={self.momentum}, affine={self.affine}, "
             f"bias={self.bias is not None}, track_running_stats={self.track_running_stats}, gate={gate}, "
-            f"activation={self.activation!r}"
-            + (", synchronized=True" if self.synchronized else "")
+            f"activation={self.activation!r}" + (", synchronized=True" if self.synchronized else "")
         )
 
 
@@ -226,9 +227,9 @@ def _refuse_substitution(parent: nn.Module, name: str, child: nn.Module | None) 
         return
     if is_taken_for_batch_norm(parent, name, child, Gate):
         raise TypeError(
-            f"a conversion for batch normalization makes a {type(parent).__name__} of an adaptive normalization, "
-            "which would lose its instance branch and gate; to share batch statistics between processes, use "
-            "anrl.nn.convert_sync_adaptive_norm"
+            f"a conversion for batch normalization makes a {type(parent).__name__} of an adaptive "
+            "normalization, which would lose its instance branch and gate; to share batch statistics between "
+            "processes, use anrl.nn.convert_sync_adaptive_norm"
         )
 
 

@@ -83,20 +83,20 @@ def convert_adaptive_norm(
     if unknown:
         raise ValueError(f"skip names {', '.join(unknown)}, but the model has no such module")
     skipped = {module for name in skip for module in model.get_submodule(name).modules()}
-    old = {
+    old: dict[nn.Module, str] = {
         module: name
         for name, module in model.named_modules()
         if isinstance(module, _BatchNorm)
         and not isinstance(module, nn.BatchNorm1d | AdaptiveNorm)
         and module not in skipped
     }
-    made = {module: _adaptive(name, module, gate) for module, name in old.items()}
+    made = {module: _adaptive(name, cast(_BatchNorm, module), gate) for module, name in old.items()}
     if example_input is not None:
         kept = _over_single_pixels(model, old, example_input)
         if kept:
             warnings.warn(
-                "these layers keep their batch normalization, because instance normalization would erase planes "
-                f"of one pixel: {', '.join(old[module] or 'the model' for module in kept)}",
+                "these layers keep their batch normalization, because instance normalization would erase "
+                f"planes of one pixel: {', '.join(old[module] or 'the model' for module in kept)}",
                 stacklevel=2,
             )
         made = {module: new for module, new in made.items() if module not in kept}
@@ -181,7 +181,8 @@ def _replace(model: nn.Module, made: Mapping[nn.Module, nn.Module]) -> None:
 
 
 def _is_with_activation(module: nn.Module) -> bool:
-    return type(module).__name__ == "BatchNormAct2d" and isinstance(module, nn.BatchNorm2d)
+    is_timms = type(module).__name__ == "BatchNormAct2d" and isinstance(module, nn.BatchNorm2d)
+    return is_timms or type(module) is SyncBatchNormAct2d
 
 
 def _unknown(name: str, old: nn.Module) -> TypeError:

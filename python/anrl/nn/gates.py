@@ -160,9 +160,7 @@ def gate_formula(gate: str) -> GateFormula:
     return GATES[gate].formula
 
 
-def make_gate(
-    gate: str, num_features: int, device: Device = None, dtype: torch.dtype | None = None
-) -> Gate:
+def make_gate(gate: str, num_features: int, device: Device = None, dtype: torch.dtype | None = None) -> Gate:
     """Build a gate by its name.
 
     Args:

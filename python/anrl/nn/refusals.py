@@ -17,8 +17,8 @@ class Eps(float):
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> NoReturn:
         """Refuse."""
         raise RuntimeError(
-            "adaptive normalization depends on each sample, so it can't be folded into a convolution or frozen "
-            "into a scale and a shift as batch normalization can; leave its layers as they are "
+            "adaptive normalization depends on each sample, so it can't be folded into a convolution or "
+            "frozen into a scale and a shift as batch normalization can; leave its layers as they are "
             "(for arithmetic with its eps, take float(layer.eps))"
         )
 
@@ -26,8 +26,8 @@ class Eps(float):
 def refuse_script(layer: nn.Module) -> NoReturn:
     """Say what to use in place of ``torch.jit.script``."""
     raise RuntimeError(
-        f"torch.jit.script does not support {type(layer).__name__}; use torch.jit.trace, torch.export.export or "
-        "torch.compile"
+        f"torch.jit.script does not support {type(layer).__name__}; use torch.jit.trace, torch.export.export "
+        "or torch.compile"
     )
 
 
@@ -36,8 +36,8 @@ def leaf_of_graph(layer: nn.Module, x: fx.Proxy) -> fx.Proxy:
     path = x.tracer.path_of_module(layer)  # type: ignore[attr-defined]  # of every tracer of modules
     if not path:
         raise RuntimeError(
-            f"torch.fx takes {type(layer).__name__} as one node: trace a model that contains the layer, such as "
-            "nn.Sequential(layer)"
+            f"torch.fx takes {type(layer).__name__} as one node: trace a model that contains the layer, such "
+            "as nn.Sequential(layer)"
         )
     return x.tracer.create_proxy("call_module", path, (x,), {})
 

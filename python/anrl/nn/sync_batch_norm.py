@@ -28,12 +28,6 @@ def shared_moments(
 
 
 class _SyncBatchNorm(_BatchNorm):
-    """Batch normalization by the samples of all processes, on every backend, differentiable to any order.
-
-    (torch's ``SyncBatchNorm`` has neither a CPU form nor a second derivative.) In evaluation processes do not
-    communicate.
-    """
-
     process_group: dist.ProcessGroup | None = None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -46,7 +40,7 @@ class _SyncBatchNorm(_BatchNorm):
         shared = shared_moments(self.process_group) if self.training else None
         if shared is None:
             return super().forward(x)
-        self._check_input_dim(x)
+        self._check_input_dim(x)  # type: ignore[no-untyped-call]  # torch's is untyped
         one, zero = x.new_ones(x.shape[1]), x.new_zeros(x.shape[1])
         affine = (one if self.weight is None else self.weight, zero if self.bias is None else self.bias)
         # The weight of the batch branch is one everywhere.
@@ -75,15 +69,19 @@ class _SyncBatchNorm(_BatchNorm):
 
 
 class SyncBatchNorm1d(_SyncBatchNorm, nn.BatchNorm1d):
-    __doc__ = _SyncBatchNorm.__doc__
+    """:class:`SyncBatchNorm2d` for inputs of size (N, C) or (N, C, L)."""
 
 
 class SyncBatchNorm2d(_SyncBatchNorm, nn.BatchNorm2d):
-    __doc__ = _SyncBatchNorm.__doc__
+    """Batch normalization by the samples of all processes, on every backend, differentiable to any order.
+
+    (torch's ``SyncBatchNorm`` has neither a CPU form nor a second derivative.) In evaluation processes do not
+    communicate.
+    """
 
 
 class SyncBatchNorm3d(_SyncBatchNorm, nn.BatchNorm3d):
-    __doc__ = _SyncBatchNorm.__doc__
+    """:class:`SyncBatchNorm2d` for inputs of size (N, C, D, H, W)."""
 
 
 class SyncBatchNormAct2d(SyncBatchNorm2d):

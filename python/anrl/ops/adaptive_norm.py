@@ -2,7 +2,8 @@
 
 On the CPU one Rust kernel does each of them whole. Anything that the kernels do not serve (other devices and
 types, custom gates, statistics from several processes, graphs that are compiled, exported or transformed by
-``torch.func``, batched gradients, forward-mode differentiation) is composed of :mod:`anrl.ops.scale_shift` and arithmetic in plain torch, by the same algebra.
+``torch.func``, batched gradients, forward-mode differentiation) is composed of :mod:`anrl.ops.scale_shift` and
+arithmetic in plain torch, by the same algebra.
 """
 
 from collections.abc import Callable, Sequence
@@ -120,10 +121,11 @@ def _composed(
     instance_scale = instance_weight * (variance + settings.eps).rsqrt()
     scale = torch.lerp(instance_scale, batch_scale, g)
     shift = torch.lerp(instance_bias - instance_scale * mean, bias - batch_scale * batch_mean, g)
-    statistics = batch_mean.detach(), unbiased.detach()
+    batch_mean, unbiased = batch_mean.detach(), unbiased.detach()
     if forward_ad._current_level >= 0:
-        statistics = tuple(forward_ad.unpack_dual(t).primal for t in statistics)
-    return scale_shift(x, scale, shift, settings.relu), *statistics
+        unpack = forward_ad.unpack_dual
+        batch_mean, unbiased = (unpack(t).primal for t in (batch_mean, unbiased))  # type: ignore[no-untyped-call]
+    return scale_shift(x, scale, shift, settings.relu), batch_mean, unbiased
 
 
 class _AdaptiveNorm(Function):

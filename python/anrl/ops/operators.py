@@ -110,11 +110,12 @@ def sizes(x: Tensor) -> Sequence[int]:
     state = None if torch.compiler.is_compiling() else torch._C._get_tracing_state()
     if state is None:
         return x.shape
-    torch._C._set_tracing_state(None)
+    pause: Callable[[Any], None] = torch._C._set_tracing_state  # type: ignore[attr-defined]  # not in its stub
+    pause(None)
     try:
         return tuple(x.shape)
     finally:
-        torch._C._set_tracing_state(state)
+        pause(state)
 
 
 def coefficient_dtype(dtype: torch.dtype) -> torch.dtype:

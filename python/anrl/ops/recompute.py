@@ -134,5 +134,5 @@ def _check_version(tensor: Tensor, version: int) -> None:
     if tensor._version != version:
         raise RuntimeError(
             "one of the variables needed for gradient computation has been modified by an inplace operation: "
-            f"a tensor of size {tuple(tensor.shape)} is at version {tensor._version}; expected version {version}"
+            f"a tensor of size {tuple(tensor.shape)} is at version {tensor._version}, not {version}"
         )
