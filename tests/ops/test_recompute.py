@@ -90,3 +90,25 @@ def test_a_tensor_that_the_backward_pass_needs_may_not_change(changed):
         {"input": x, "parameter": norm.instance_weight, "other": other}[changed].add_(1)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         loss.backward()
+
+
+def test_third_derivatives_and_batched_gradients_work_inside():
+    torch.manual_seed(0)
+    norm, after = AdaptiveNorm2d(3).double(), nn.Conv2d(3, 3, 3).double()
+    x = torch.randn(2, 3, 5, 5, dtype=torch.double, requires_grad=True)
+
+    def derive():
+        y = after(norm(x))
+        options = {"create_graph": True, "materialize_grads": True}
+        batch = torch.randn(4, *y.shape, dtype=torch.double, generator=torch.Generator().manual_seed(0))
+        (batched,) = torch.autograd.grad(y, x, batch, is_grads_batched=True, retain_graph=True)
+        value = y.pow(3).sum()
+        for _ in range(3):
+            gradients = torch.autograd.grad(value, [x, *norm.parameters()], **options)
+            value = sum(g.pow(2).sum() for g in gradients)
+        return [batched, *(g.detach() for g in gradients)]
+
+    with recompute_norms():
+        found = derive()
+    for a, b in zip(found, derive(), strict=True):
+        assert_close(a, b, 1e-12)

@@ -111,7 +111,7 @@ class AdaptiveNorm(_BatchNorm):
         gate: str | nn.Module = self.gate
         parameters: tuple[Tensor, ...] = ()
         if isinstance(gate, Gate) and gate.is_plain():
-            gate, parameters = gate.formula.name, gate.arguments()
+            parameters, gate = gate.arguments(), gate.formula.name
         # In evaluation a process may be alone with its samples.
         is_shared = self.synchronized and self.training
         return F.adaptive_norm(

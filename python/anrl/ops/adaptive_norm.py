@@ -2,12 +2,12 @@
 
 On the CPU one Rust kernel does each of them whole. Anything that the kernels do not serve (other devices and
 types, custom gates, statistics from several processes, graphs that are compiled, exported or transformed by
-``torch.func``, batched gradients, forward-mode differentiation) is composed of :mod:`anrl.ops.scale_shift` and
+``torch.func``, batched gradients, forward-mode derivatives) is composed of :mod:`anrl.ops.scale_shift` and
 arithmetic in plain torch, by the same algebra.
 """
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
@@ -173,8 +173,8 @@ class _AdaptiveNormBackward(Function):
         dy, x, mean, variance, dscale, dshift, *tensors = ctx.saved_tensors
         if torch.is_grad_enabled() or not kernels_serve(ddx, *ddtensors, dy, x):
             # With a graph the result may be differentiated a third time.
-            pull = torch.func.vjp(partial(_gradients, ctx.settings), dy, x, *tensors)[1]
-            to_dy, to_x, *to_tensors = pull((ddx, *ddtensors))
+            cotangents = (ddx, *ddtensors)
+            to_dy, to_x, *to_tensors = _second_derivative(ctx.settings, dy, x, tensors, cotangents)
         else:
             to_dy, to_x, to_tensors = _kernel(ctx.settings).double_backward(
                 dense(ddx, is_channels_last(x)), ddtensors, dy, x, [mean, variance, dscale, dshift], tensors
@@ -182,12 +182,34 @@ class _AdaptiveNormBackward(Function):
         return None, to_dy, to_x, None, None, *to_tensors
 
 
-def _gradients(settings: Settings, dy: Tensor, x: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
+def _gradients(settings: Settings, dy: Tensor, x: Tensor, *tensors: Tensor) -> Sequence[Tensor]:
     """Gradients with respect to x and the tensors in plain torch, for what the kernels do not serve."""
+    has_graph = torch.is_grad_enabled()
+    with references_only(), torch.enable_grad():
+        inputs = _inner_nodes(x, *tensors)
+        y, _, _ = _composed(inputs[0], settings, inputs[1:], batch_moments)
+        return torch.autograd.grad(y, inputs, dy, create_graph=has_graph, materialize_grads=True)
 
-    def forward(x: Tensor, *tensors: Tensor) -> Tensor:
-        return _composed(x, settings, tensors, batch_moments)[0]
 
-    with references_only():
-        gradients: tuple[Tensor, ...] = torch.func.vjp(forward, x, *tensors)[1](dy)
-    return gradients
+def _second_derivative(
+    settings: Settings, dy: Tensor, x: Tensor, tensors: Sequence[Tensor], cotangents: Sequence[Tensor]
+) -> Sequence[Tensor]:
+    """Differentiate ``_AdaptiveNormBackward`` in plain torch."""
+    has_graph = torch.is_grad_enabled()
+    with torch.enable_grad():
+        inputs = _inner_nodes(dy, x, *tensors)
+        first = _gradients(settings, *inputs)
+        # A gradient that does not depend on x (because of running statistics, say) counts as zero.
+        used = [(f, c) for f, c in zip(first, cotangents, strict=True) if f.requires_grad]
+        outputs, given = zip(*used, strict=True)
+        return torch.autograd.grad(outputs, inputs, given, create_graph=has_graph, materialize_grads=True)
+
+
+def _inner_nodes(*tensors: Tensor) -> list[Tensor]:
+    """The tensors as nodes of a graph that begins here.
+
+    dy, say, may itself depend on x, and autograd differentiates that dependence elsewhere.
+    """
+    # `requires_grad_()` is not allowed within `vmap`.
+    zero = torch.zeros((), device=tensors[0].device, requires_grad=True)
+    return [t.view_as(t) if t.requires_grad else t + zero for t in tensors]
