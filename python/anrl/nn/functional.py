@@ -87,8 +87,9 @@ def adaptive_norm(
         formula = gate_formula(gate) if isinstance(gate, str) else gate
     named = {"weight": weight, "bias": bias, "instance_weight": instance_weight}
     named |= {"instance_bias": instance_bias, "running_mean": running_mean, "running_var": running_var}
+    is_traced = torch.jit.is_tracing()
     for name, tensor in named.items():
-        if tensor is not None and tuple(sizes(tensor)) != (channels,):
+        if tensor is not None and not is_traced and tensor.shape != (channels,):
             raise ValueError(f"{name} should contain {channels} elements, not {tuple(tensor.shape)}")
     if batch * channels * size == 0 and moments is None:
         return x.clone()

@@ -31,7 +31,10 @@ class Gate(nn.Module):
 
         Quantization, adapters of low rank and parametrizations put others in their place.
         """
-        return all(type(layer) is nn.Linear for layer in self._modules.values())
+        for layer in self._modules.values():
+            if type(layer) is not nn.Linear:
+                return False
+        return True
 
     def _by_layers(self, mean: Tensor) -> Tensor:
         """The formula by calls of the layers."""
