@@ -293,8 +293,14 @@ def test_wrong_arguments_are_named():
         layer(torch.randn(2, 3, 4))
     with pytest.raises(ValueError, match="3 channels"):
         layer(torch.randn(2, 4, 4, 4))
-    with pytest.raises(ValueError, match="spatial element"):
-        layer(torch.randn(2, 3, 1, 1))
+    with pytest.raises(ValueError, match="more than 1 value per channel"):
+        layer(torch.randn(1, 3, 1, 1))
+    for eps, mode in ((0.0, True), (-1e-5, True), (-1e-5, False)):
+        with pytest.raises(ValueError, match="eps must be"):
+            AdaptiveNorm2d(3, eps=eps).train(mode)(torch.randn(2, 3, 4, 4))
+    AdaptiveNorm2d(3, eps=0.0).eval()(torch.randn(2, 3, 4, 4))
+    with pytest.raises(ValueError, match="given together"):
+        F.adaptive_norm(torch.randn(2, 3, 4, 4), torch.ones(()), running_mean=torch.zeros(3))
     with pytest.raises(TypeError, match="floating-point"):
         layer(torch.zeros(2, 3, 4, 4, dtype=torch.int32))
     x = torch.randn(2, 3, 4, 4)

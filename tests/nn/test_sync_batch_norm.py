@@ -1,6 +1,7 @@
 """Batch statistics shared between processes: two ranks must equal one process on the joined batch."""
 
 import copy
+from datetime import timedelta
 
 import pytest
 import torch
@@ -79,3 +80,71 @@ def test_alone_nothing_changes():
     x = torch.randn(2, 3, 5, 5, dtype=torch.double)
     for a, b in zip(step(shared, x), step(model, x), strict=True):
         assert torch.equal(a, b)
+
+
+class BatchNormAct2d(nn.BatchNorm2d):
+    """As timm has it: dropout and an activation after batch normalization."""
+
+    def __init__(self, num_features):
+        super().__init__(num_features)
+        self.drop, self.act = nn.Identity(), nn.SiLU()
+
+    def forward(self, x):
+        return self.act(self.drop(super().forward(x)))
+
+
+FORMS = {
+    "plain": (lambda: nn.BatchNorm2d(3), (5, 3, 4, 4)),
+    "no affine": (lambda: nn.BatchNorm2d(3, affine=False), (5, 3, 4, 4)),
+    "no bias": (lambda: nn.BatchNorm2d(3, bias=False), (5, 3, 4, 4)),
+    "no running statistics": (lambda: nn.BatchNorm2d(3, track_running_stats=False), (5, 3, 4, 4)),
+    "cumulative": (lambda: nn.BatchNorm2d(3, momentum=None), (5, 3, 4, 4)),
+    "1d": (lambda: nn.BatchNorm1d(3), (5, 3, 4)),
+    "1d without length": (lambda: nn.BatchNorm1d(3), (5, 3)),
+    "3d": (lambda: nn.BatchNorm3d(3), (5, 3, 2, 3, 2)),
+    "with activation": (lambda: BatchNormAct2d(3), (5, 3, 4, 4)),
+    "adaptive": (lambda: AdaptiveNorm2d(3), (5, 3, 4, 4)),
+    "adaptive over one pixel": (lambda: AdaptiveNorm2d(3), (5, 3, 1, 1)),
+    "adaptive without running statistics": (
+        lambda: AdaptiveNorm2d(3, track_running_stats=False),
+        (5, 3, 4, 4),
+    ),
+}
+
+
+def results_of_every_form(shared, part):
+    results = {}
+    for name, (make, shape) in FORMS.items():
+        torch.manual_seed(2)
+        layer = make().double()
+        layer = convert_sync_adaptive_norm(layer) if shared else layer
+        x = torch.randn(shape, dtype=torch.double) * 2 + torch.arange(5.0).view(-1, *(1,) * (len(shape) - 1))
+        y = layer(x[part])
+        results[name] = y.detach(), {k: v.double() for k, v in layer.state_dict().items()}
+    return results
+
+
+def rank_of_every_form(number, port, results):
+    torch.set_num_threads(1)
+    address = f"tcp://127.0.0.1:{port}"
+    timeout = timedelta(seconds=60)
+    dist.init_process_group("gloo", init_method=address, rank=number, world_size=2, timeout=timeout)
+    results[number] = results_of_every_form(True, (slice(0, 3), slice(3, 5))[number])
+    if number == 0:
+        # The other process does not take part.
+        for make, shape in FORMS.values():
+            convert_sync_adaptive_norm(make()).eval()(torch.randn(shape))
+    dist.destroy_process_group()
+
+
+def test_every_form_is_shared_in_training_and_alone_in_evaluation():
+    expected = results_of_every_form(False, slice(None))
+    with mp.Manager() as manager:
+        results = manager.dict()
+        mp.start_processes(rank_of_every_form, (free_port(), results), nprocs=2, start_method="spawn")
+        by_rank = [results[0], results[1]]
+    for name, (y, state) in expected.items():
+        assert_close(torch.cat([by_rank[0][name][0], by_rank[1][name][0]]), y, 1e-9, name)
+        for rank_results in by_rank:
+            for key, value in state.items():
+                assert_close(rank_results[name][1][key], value, 1e-9, f"{name}: {key}", absolute=1e-12)

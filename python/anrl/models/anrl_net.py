@@ -10,6 +10,7 @@ from anrl.models.base import Model
 from anrl.models.conv_block import ConvBlock
 from anrl.models.heads import DepthEstimator
 from anrl.nn import NormLayer
+from anrl.ops import sizes
 
 
 class ANRLNet(Model):
@@ -49,7 +50,8 @@ class ANRLNet(Model):
 
     def extract(self, x: Tensor) -> Tensor:
         """Compute the feature map: (N, in_channels, H, W) → (N, num_features, H/8, W/8)."""
-        if x.dim() != 4 or x.shape[2] % 8 or x.shape[3] % 8 or 0 in x.shape:
+        shape = sizes(x)
+        if len(shape) != 4 or shape[2] % 8 or shape[3] % 8 or 0 in shape:
             raise ValueError(f"expected (N, C, H, W) with H and W divisible by 8, got {tuple(x.shape)}")
         features: Tensor = self.extractor(x)
         return features
@@ -85,8 +87,8 @@ class FeatureExtractor(nn.Module):
         for stage in self.stages:
             x = F.max_pool2d(stage(x), 2)
             outputs.append(x)
-        height, width = x.shape[2:]
-        return torch.cat([F.adaptive_avg_pool2d(y, (height, width)) for y in outputs[:-1]] + [x], 1)
+        first, second, last = outputs
+        return torch.cat([F.avg_pool2d(first, 4), F.avg_pool2d(second, 2), last], 1)
 
 
 class Classifier(nn.Module):
@@ -101,7 +103,7 @@ class Classifier(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) → (N, 2)."""
         for i, block in enumerate(self.blocks):
-            if i > 0 and min(x.shape[2:]) > 1:
+            if i > 0 and min(sizes(x)[2:]) > 1:
                 x = F.max_pool2d(x, 2)
             x = block(x)
         logits: Tensor = self.fc(x.mean((2, 3)))

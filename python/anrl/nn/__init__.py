@@ -9,7 +9,7 @@ from anrl.nn.gate_statistics import gate_statistics
 from anrl.nn.gates import GATES, Gate, make_gate
 from anrl.nn.modes import evaluation_mode
 from anrl.nn.norms import NORMS, NormLayer, make_norm
-from anrl.nn.sync_batch_norm import SyncBatchNorm2d
+from anrl.nn.sync_batch_norm import SyncBatchNorm1d, SyncBatchNorm2d, SyncBatchNorm3d
 from anrl.ops import recompute_norms
 
 __all__ = [
@@ -21,7 +21,9 @@ __all__ = [
     "AdaptiveNorm3d",
     "Gate",
     "NormLayer",
+    "SyncBatchNorm1d",
     "SyncBatchNorm2d",
+    "SyncBatchNorm3d",
     "average_tensors",
     "convert_adaptive_norm",
     "convert_sync_adaptive_norm",

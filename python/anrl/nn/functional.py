@@ -1,12 +1,13 @@
 """Adaptive normalization as a function."""
 
 from collections.abc import Callable, Sequence
+from math import prod
 
 import torch
 from torch import Tensor
 
 from anrl.nn.gates import gate_formula
-from anrl.ops import BatchMoments, GateFormula
+from anrl.ops import BatchMoments, GateFormula, sizes
 from anrl.ops import adaptive_norm as _adaptive_norm
 from anrl.ops.gates import GIVEN
 
@@ -29,7 +30,8 @@ def adaptive_norm(
 ) -> Tensor:
     """Mix batch and instance normalization: ``g * BN(x) + (1 - g) * IN(x)`` (ANRL, section 3.2).
 
-    Both branches are affine in x, so one pass over x takes the statistics and one writes the result.
+    Both branches are affine in x, so one pass over x takes the statistics and one writes the result. Over
+    planes of one pixel, which instance normalization would erase, g is one.
 
     Args:
         x: (N, C, ...) with at least one spatial dimension.
@@ -54,30 +56,45 @@ def adaptive_norm(
         A tensor of x's shape.
 
     Raises:
-        ValueError: x has fewer than three dimensions, or one value per channel or per plane in training;
-            a tensor does not fit x's channels; or ``activation`` is unknown.
+        ValueError: x has fewer than three dimensions, or one value per channel in training; a tensor does not
+            fit x's channels; ``eps`` is negative, or zero where the batch's variance is used; or
+            ``activation`` is unknown.
+        TypeError: x is not of a floating-point type, or not dense.
     """
     if x.dim() < 3:
         raise ValueError(f"expected (N, C, ...) with at least 3 dimensions, got {tuple(x.shape)}")
     if not x.is_floating_point():
         raise TypeError(f"expected a floating-point input, got {x.dtype}")
+    if x.layout != torch.strided:
+        raise TypeError(f"expected a dense input, got one of layout {x.layout}; call to_dense() on it first")
     if activation not in (None, "relu"):
         raise ValueError(f"activation must be None or 'relu', not {activation!r}")
-    batch, channels = x.shape[:2]
-    if training and x.shape[2:].numel() == 1:
-        raise ValueError(f"Expected more than 1 spatial element when training, got input size {x.size()}")
+    shape = sizes(x)
+    batch, channels = shape[:2]
+    size = prod(shape[2:])
+    if (running_mean is None) != (running_var is None):
+        raise ValueError("running_mean and running_var must be given together")
+    uses_batch = training or running_mean is None
+    if eps < 0 or (eps == 0 and uses_batch):
+        needed = "positive" if uses_batch else "non-negative"
+        raise ValueError(f"eps must be {needed}, not {eps}")
+    if uses_batch and size == 1 and batch == 1 and moments is None:
+        raise ValueError(f"Expected more than 1 value per channel when training, got input size {shape}")
     formula: GateFormula | Callable[..., Tensor]
     if isinstance(gate, Tensor):
-        formula, gate_parameters = GIVEN, (gate.expand(batch, channels),)
+        formula, gate_parameters = GIVEN, (gate.expand(x.shape[:2]),)
     else:
         formula = gate_formula(gate) if isinstance(gate, str) else gate
     named = {"weight": weight, "bias": bias, "instance_weight": instance_weight}
     named |= {"instance_bias": instance_bias, "running_mean": running_mean, "running_var": running_var}
+    is_traced = torch.jit.is_tracing()
     for name, tensor in named.items():
-        if tensor is not None and tensor.shape != (channels,):
+        if tensor is not None and not is_traced and tensor.shape != (channels,):
             raise ValueError(f"{name} should contain {channels} elements, not {tuple(tensor.shape)}")
-    if x.numel() == 0 and moments is None:
+    if batch * channels * size == 0 and moments is None:
         return x.clone()
+    if size == 1:
+        formula, gate_parameters = GIVEN, (_open_gate(x, formula, gate_parameters),)
 
     affine: list[Tensor] = []
     for tensor, constant in ((weight, 1.0), (bias, 0.0), (instance_weight, 1.0), (instance_bias, 0.0)):
@@ -100,3 +117,13 @@ def adaptive_norm(
             for average, value in zip(running, statistics, strict=False):
                 average.lerp_(value.to(average.dtype), momentum)
     return y
+
+
+def _open_gate(
+    x: Tensor, formula: GateFormula | Callable[..., Tensor], gate_parameters: Sequence[Tensor]
+) -> Tensor:
+    """Weights of one for the batch branch, (N, C), with a gradient of zero to the gate's parameters."""
+    mean = x.flatten(1).to(torch.promote_types(x.dtype, torch.float32))
+    function = formula.function if isinstance(formula, GateFormula) else formula
+    gate = function(mean, *(t.to(mean.dtype) for t in gate_parameters))
+    return gate.masked_fill(torch.ones_like(gate, dtype=torch.bool), 1)

@@ -2,7 +2,8 @@
 
 On the CPU one Rust kernel does each of them whole. Anything that the kernels do not serve (other devices and
 types, custom gates, statistics from several processes, graphs that are compiled, exported or transformed by
-``torch.func``) is composed of :mod:`anrl.ops.scale_shift` and arithmetic in plain torch, by the same algebra.
+``torch.func``, batched gradients, forward-mode derivatives) is composed of :mod:`anrl.ops.scale_shift` and
+arithmetic in plain torch, by the same algebra.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,11 +12,11 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd import Function
+from torch.autograd import Function, forward_ad
 
 from anrl import _anrl
 from anrl.ops.gates import GateFormula
-from anrl.ops.operators import KERNEL_DTYPES, dense, is_channels_last, kernels_serve
+from anrl.ops.operators import dense, is_channels_last, kernels_serve, references_only, without_autocast
 from anrl.ops.recompute import remember
 from anrl.ops.scale_shift import instance_moments, scale_shift
 
@@ -49,7 +50,7 @@ def batch_moments(mean: Tensor, variance: Tensor, size: int) -> BatchMoments:
     """
     between, total_mean = torch.var_mean(mean, 0, correction=0)
     total = variance.mean(0) + between
-    count = len(mean) * size
+    count = mean.shape[0] * size
     return BatchMoments(total_mean, total, total * (count / max(count - 1, 1)))
 
 
@@ -81,14 +82,13 @@ def adaptive_norm(
     """
     settings = Settings(gate, bool(running), eps, relu)
     tensors = (*affine, *running, *gate_parameters)
-    known = isinstance(gate, GateFormula) and x.dtype in KERNEL_DTYPES and moments is None
+    known = isinstance(gate, GateFormula) and moments is None
     if not known or not kernels_serve(x, *tensors):
         return _composed(x, settings, tensors, moments or batch_moments)
     x = dense(x, is_channels_last(x))
     if torch.is_grad_enabled() and any(t.requires_grad for t in (x, *tensors)):
         y, mean, variance = _AdaptiveNorm.apply(settings, x, *tensors)  # type: ignore[no-untyped-call]
-        inputs = [t.detach() for t in (x, *tensors)]
-        remember(y, lambda: _kernel(settings).forward(inputs[0], inputs[1:])[0])
+        remember(y, lambda inputs: _kernel(settings).forward(inputs[0], inputs[1:])[0], (x, *tensors))
         return y, mean, variance
     y, _, _, mean, variance = _kernel(settings).forward(x, tensors)
     return y, mean, variance
@@ -115,13 +115,17 @@ def _composed(
         batch_mean, batch_variance, unbiased = moments(mean, variance, x.shape[2:].numel())
     gate = settings.gate.function if isinstance(settings.gate, GateFormula) else settings.gate
     # (N, C) arithmetic is too little and too delicate for a reduced type.
-    with torch.autocast(mean.device.type, enabled=False):
+    with without_autocast(mean.device):
         g = gate(mean, *rest)
     batch_scale = weight * (batch_variance + settings.eps).rsqrt()
     instance_scale = instance_weight * (variance + settings.eps).rsqrt()
     scale = torch.lerp(instance_scale, batch_scale, g)
     shift = torch.lerp(instance_bias - instance_scale * mean, bias - batch_scale * batch_mean, g)
-    return scale_shift(x, scale, shift, settings.relu), batch_mean.detach(), unbiased.detach()
+    batch_mean, unbiased = batch_mean.detach(), unbiased.detach()
+    if forward_ad._current_level >= 0:
+        unpack = forward_ad.unpack_dual
+        batch_mean, unbiased = (unpack(t).primal for t in (batch_mean, unbiased))  # type: ignore[no-untyped-call]
+    return scale_shift(x, scale, shift, settings.relu), batch_mean, unbiased
 
 
 class _AdaptiveNorm(Function):
@@ -139,6 +143,8 @@ class _AdaptiveNorm(Function):
         x, mean, variance, *tensors = ctx.saved_tensors
         if dy is None:
             return (None,) * (2 + len(tensors))
+        if not kernels_serve(dy, x):
+            return None, *_gradients(ctx.settings, dy, x, *tensors)
         dy = dense(dy, is_channels_last(x))
         if torch.is_grad_enabled():
             apply = _AdaptiveNormBackward.apply
@@ -165,9 +171,10 @@ class _AdaptiveNormBackward(Function):
     @staticmethod
     def backward(ctx: Any, ddx: Tensor, *ddtensors: Tensor) -> tuple[Tensor | None, ...]:
         dy, x, mean, variance, dscale, dshift, *tensors = ctx.saved_tensors
-        if torch.is_grad_enabled():
-            # The result may be differentiated a third time.
-            to_dy, to_x, *to_tensors = _second_derivative(ctx.settings, dy, x, tensors, (ddx, *ddtensors))
+        if torch.is_grad_enabled() or not kernels_serve(ddx, *ddtensors, dy, x):
+            # With a graph the result may be differentiated a third time.
+            cotangents = (ddx, *ddtensors)
+            to_dy, to_x, *to_tensors = _second_derivative(ctx.settings, dy, x, tensors, cotangents)
         else:
             to_dy, to_x, to_tensors = _kernel(ctx.settings).double_backward(
                 dense(ddx, is_channels_last(x)), ddtensors, dy, x, [mean, variance, dscale, dshift], tensors
@@ -175,18 +182,34 @@ class _AdaptiveNormBackward(Function):
         return None, to_dy, to_x, None, None, *to_tensors
 
 
+def _gradients(settings: Settings, dy: Tensor, x: Tensor, *tensors: Tensor) -> Sequence[Tensor]:
+    """Gradients with respect to x and the tensors in plain torch, for what the kernels do not serve."""
+    has_graph = torch.is_grad_enabled()
+    with references_only(), torch.enable_grad():
+        inputs = _inner_nodes(x, *tensors)
+        y, _, _ = _composed(inputs[0], settings, inputs[1:], batch_moments)
+        return torch.autograd.grad(y, inputs, dy, create_graph=has_graph, materialize_grads=True)
+
+
 def _second_derivative(
     settings: Settings, dy: Tensor, x: Tensor, tensors: Sequence[Tensor], cotangents: Sequence[Tensor]
 ) -> Sequence[Tensor]:
-    """Differentiate ``_AdaptiveNormBackward`` in plain torch, with a graph."""
-    # Views: dy may itself depend on x, and autograd differentiates that dependence elsewhere.
-    inputs = [t.view_as(t) if t.requires_grad else t.detach().requires_grad_() for t in (dy, x, *tensors)]
-    dy, x, *tensors = inputs
+    """Differentiate ``_AdaptiveNormBackward`` in plain torch."""
+    has_graph = torch.is_grad_enabled()
     with torch.enable_grad():
-        y, _, _ = _composed(x, settings, tensors, batch_moments)
+        inputs = _inner_nodes(dy, x, *tensors)
+        first = _gradients(settings, *inputs)
         # A gradient that does not depend on x (because of running statistics, say) counts as zero.
-        derive = {"create_graph": True, "materialize_grads": True}
-        first = torch.autograd.grad(y, [x, *tensors], dy, **derive)
         used = [(f, c) for f, c in zip(first, cotangents, strict=True) if f.requires_grad]
         outputs, given = zip(*used, strict=True)
-        return torch.autograd.grad(outputs, inputs, given, **derive)
+        return torch.autograd.grad(outputs, inputs, given, create_graph=has_graph, materialize_grads=True)
+
+
+def _inner_nodes(*tensors: Tensor) -> list[Tensor]:
+    """The tensors as nodes of a graph that begins here.
+
+    dy, say, may itself depend on x, and autograd differentiates that dependence elsewhere.
+    """
+    # `requires_grad_()` is not allowed within `vmap`.
+    zero = torch.zeros((), device=tensors[0].device, requires_grad=True)
+    return [t.view_as(t) if t.requires_grad else t + zero for t in tensors]

@@ -36,8 +36,7 @@ def center_distances(features: Tensor, centers: Tensor) -> Tensor:
     same = features.dtype == centers.dtype and features.dtype in _DTYPES
     if not same or features.numel() == 0 or not kernels_serve(features, centers):
         return center_distances_reference(features, centers)
-    distances: Tensor = _Products.apply(features, centers, features, centers)  # type: ignore[no-untyped-call]
-    return distances
+    return _products(features, centers, features, centers)
 
 
 def center_distances_reference(features: Tensor, centers: Tensor) -> Tensor:
@@ -45,9 +44,24 @@ def center_distances_reference(features: Tensor, centers: Tensor) -> Tensor:
     return (features[:, None] - centers).square().mean(2)
 
 
-class _Products(Function):
-    """(a, b, x, c) → mean over d of (a[n] - b[m]) * (x[n] - c[m]): (N, M)."""
+def _products(a: Tensor, b: Tensor, x: Tensor, c: Tensor) -> Tensor:
+    """Mean over d of (a[n] - b[m]) * (x[n] - c[m]): (N, M)."""
+    if not kernels_serve(a, b, x, c):
+        return ((a[:, None] - b) * (x[:, None] - c)).mean(2)
+    products: Tensor = _Products.apply(a, b, x, c)  # type: ignore[no-untyped-call]  # torch's Function is untyped
+    return products
 
+
+def _products_gradient(w: Tensor, x: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    """Σ over m of w[n, m] * (x[n] - c[m]) / D and Σ over n of w[n, m] * (c[m] - x[n]) / D."""
+    if not kernels_serve(w, x, c):
+        weighted = w[:, :, None] * (x[:, None] - c) / x.shape[1]
+        return weighted.sum(1), -weighted.sum(0)
+    to_a, to_b = _ProductsGradient.apply(w, x, c)  # type: ignore[no-untyped-call]  # as above
+    return to_a, to_b
+
+
+class _Products(Function):
     @staticmethod
     def forward(ctx: Any, a: Tensor, b: Tensor, x: Tensor, c: Tensor) -> Tensor:
         ctx.save_for_backward(a, b, x, c)
@@ -56,14 +70,10 @@ class _Products(Function):
     @staticmethod
     def backward(ctx: Any, w: Tensor) -> tuple[Tensor, ...]:
         a, b, x, c = ctx.saved_tensors
-        to_a, to_b = _ProductsGradient.apply(w, x, c)  # type: ignore[no-untyped-call]  # torch's Function is untyped
-        to_x, to_c = _ProductsGradient.apply(w, a, b)  # type: ignore[no-untyped-call]  # as above
-        return to_a, to_b, to_x, to_c
+        return *_products_gradient(w, x, c), *_products_gradient(w, a, b)
 
 
 class _ProductsGradient(Function):
-    """(w, x, c) → Σ over m of w[n, m] * (x[n] - c[m]) / D and Σ over n of w[n, m] * (c[m] - x[n]) / D."""
-
     @staticmethod
     def forward(ctx: Any, w: Tensor, x: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
         ctx.save_for_backward(w, x, c)
@@ -72,6 +82,4 @@ class _ProductsGradient(Function):
     @staticmethod
     def backward(ctx: Any, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         w, x, c = ctx.saved_tensors
-        to_w = _Products.apply(u, v, x, c)  # type: ignore[no-untyped-call]  # as above
-        to_x, to_c = _ProductsGradient.apply(w, u, v)  # type: ignore[no-untyped-call]  # as above
-        return to_w, to_x, to_c
+        return _products(u, v, x, c), *_products_gradient(w, u, v)

@@ -6,12 +6,13 @@ and coefficients are (N, C), one value for each plane: float32 for the half type
 """
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from anrl import _anrl
 
@@ -38,20 +39,83 @@ def references_only() -> Iterator[None]:
 
 
 def references_wanted() -> bool:
-    """Whether this thread is within :func:`references_only`."""
-    return _state.references_only
+    """Whether to run the references: by :func:`references_only`, or because only plain torch can be followed.
+
+    That is so in forward-mode differentiation, in ``torch.jit.trace`` and in the export to ONNX, which know
+    no operators of ours.
+    """
+    if _state.references_only:
+        return True
+    if torch.compiler.is_compiling():
+        return torch.onnx.is_in_onnx_export()
+    return forward_ad._current_level >= 0 or torch._C._get_tracing_state() is not None
+
+
+def _keys(tensor: Tensor) -> int:
+    return torch._C._dispatch_keys(tensor).raw_repr()
+
+
+with torch.inference_mode():
+    _inference = torch.empty(0)
+_PLAIN_KEYS = frozenset((_keys(torch.empty(0)), _keys(_inference)))
+"""What torch dispatches dense tensors on the CPU by: none that is negated, zero without storage, sparse, of
+another library, batched by ``vmap``, or wrapped otherwise."""
+_PLAIN_TYPES = (Tensor, torch.nn.Parameter)
+
+
+def is_plain(tensor: Tensor) -> bool:
+    """Whether a tensor is an ordinary strided one on the CPU, of no other class, with memory of its own."""
+    return type(tensor) in _PLAIN_TYPES and _keys(tensor) in _PLAIN_KEYS and tensor.data_ptr() != 0
 
 
 def kernels_serve(*tensors: Tensor) -> bool:
-    """Whether a Rust kernel may be called directly: real tensors on the CPU, and no tracing of operators."""
-    return (
-        not torch.compiler.is_compiling()
-        and not _state.references_only
-        and not torch._C._are_functorch_transforms_active()
-        and not torch._C._len_torch_dispatch_stack()
-        and not torch._C._get_tracing_state()
-        and all(type(t) in (Tensor, torch.nn.Parameter) and t.device.type == "cpu" for t in tensors)
-    )
+    """Whether a Rust kernel may be called directly: on plain tensors of its types, without any tracing.
+
+    Raises:
+        RuntimeError: a tensor's storage was freed.
+    """
+    if (
+        references_wanted()
+        or torch.compiler.is_compiling()
+        or torch._C._are_functorch_transforms_active()
+        or torch._C._len_torch_dispatch_stack()
+    ):
+        return False
+    keys = torch._C._dispatch_keys
+    for tensor in tensors:
+        # As in `is_plain`; a call for every tensor would cost as much as a small kernel.
+        if type(tensor) not in _PLAIN_TYPES or keys(tensor).raw_repr() not in _PLAIN_KEYS:
+            return False
+        if tensor.dtype not in KERNEL_DTYPES:
+            return False
+        if not tensor.data_ptr():
+            _check_memory(tensor)
+            return False
+    return True
+
+
+def _check_memory(tensor: Tensor) -> None:
+    # Torch's own operators, the references, would read where nothing is.
+    if tensor.numel():
+        raise RuntimeError(f"a tensor of size {tuple(tensor.shape)} has no memory: its storage was freed")
+
+
+def without_autocast(device: torch.device) -> AbstractContextManager[Any]:
+    """Context in which autocast leaves types alone; there is none for tensors without values."""
+    return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
+
+
+def sizes(x: Tensor) -> Sequence[int]:
+    """The shape of x for checks: while ``torch.jit.trace`` runs, without a part in the trace."""
+    state = None if torch.compiler.is_compiling() else torch._C._get_tracing_state()
+    if state is None:
+        return x.shape
+    pause: Callable[[Any], None] = torch._C._set_tracing_state  # type: ignore[attr-defined]  # not in its stub
+    pause(None)
+    try:
+        return tuple(x.shape)
+    finally:
+        pause(state)
 
 
 def coefficient_dtype(dtype: torch.dtype) -> torch.dtype:
@@ -157,8 +221,14 @@ def _cpu(num_maps: int, reference: Callable[..., Any], kernel: Callable[..., Any
 
     def call(*arguments: Any) -> Any:
         x = arguments[num_maps - 1]
-        if x.dtype not in KERNEL_DTYPES or x.numel() == 0:
-            return reference(*arguments)
+        for a in arguments:
+            if not isinstance(a, Tensor):
+                continue
+            if a.dtype not in KERNEL_DTYPES or _keys(a) not in _PLAIN_KEYS:
+                return reference(*arguments)
+            if not a.data_ptr():
+                _check_memory(a)
+                return reference(*arguments)
         channels_last = is_channels_last(x)
         tensors = [dense(t, channels_last) for t in arguments[:num_maps]]
         rest = [t.contiguous() if isinstance(t, Tensor) else t for t in arguments[num_maps:]]
