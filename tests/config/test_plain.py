@@ -26,7 +26,7 @@ BOMB = "\n".join(["a0: &a0 [x, x]", *(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for 
         ("seed: !secret x", "line 1: tags"),
         (BOMB, "line 1: references"),
         ("a: " + "[" * 5000, "line 1: nested more than 12 deep"),
-        ("a: {b: " * 5000, "line 1: nested more than 12 deep"),
+        ("a: " + "{b: " * 5000, "line 1: nested more than 12 deep"),
         ("- a\n- b", "expected `key: value` lines"),
         ("text", "expected `key: value` lines"),
         ("", "expected `key: value` lines"),
@@ -50,7 +50,8 @@ def test_what_is_stored_is_resolved_and_read_again_as_it_was(tmp_path, monkeypat
     monkeypatch.setenv("PACKS", "/packs")
     file = tmp_path / "config.yaml"
     file.write_text(
-        "data: ${oc.env:PACKS}\nsources: [{path: a}, {path: b, name: '1e-3'}, {path: '2020-01-01', name: 'yes'}]\n"
+        "data: ${oc.env:PACKS}\n"
+        "sources: [{path: a}, {path: b, name: '1e-3'}, {path: '2020-01-01', name: 'yes'}]\n"
         "optimizer: {lr: 1e-300, weight_decay: 1e22, options: {betas: [0.5, 0.9]}}\n"
         "transform: {mean: [0.1, 0.2, 0.3], color: rgb}\n"
     )
