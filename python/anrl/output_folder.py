@@ -64,6 +64,24 @@ def claim_file(file: str | os.PathLike[str]) -> None:
     claim(file.parent, [file.name])
 
 
+def refuse_inputs(place: str | os.PathLike[str], read: Iterable[str | os.PathLike[str]]) -> None:
+    """Refuse to write to what is read.
+
+    Args:
+        place: The file or folder to be written to.
+        read: Packs, lists, checkpoints.
+
+    Raises:
+        DataError: the place is one of these or lies in one.
+    """
+    resolved = Path(place).resolve()
+    for source in read:
+        if Path(source).resolve() in (resolved, *resolved.parents):
+            raise DataError(
+                f"cannot be written to, because {source} is read; choose another", path=str(place)
+            )
+
+
 @contextmanager
 def locked(folder: str | os.PathLike[str]) -> Iterator[None]:
     """Make a folder and keep it for this process during the block, or until the process ends in any way.

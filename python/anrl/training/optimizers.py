@@ -93,6 +93,20 @@ def check_length(scheduler: Scheduler | None, steps: int) -> None:
         )
 
 
+def step_optimizer(optimizer: Optimizer) -> None:
+    """Take a step.
+
+    Raises:
+        ConfigError: the optimizer cannot, with its options or its restored state.
+    """
+    try:
+        optimizer.step()
+    except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError) as error:
+        raise ConfigError(
+            f"{type(optimizer).__name__} cannot go on: {_line(error)}", key="optimizer.options"
+        ) from None
+
+
 def step_scheduler(scheduler: Scheduler, validation_auc: float = 0.0) -> None:
     """Step a scheduler after a step of the optimizer, or after an epoch with the AUC that it had.
 

@@ -1,8 +1,10 @@
 """Everything that a training run changes: written to a checkpoint, and restored from one."""
 
+import inspect
 import json
 import math
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,8 @@ from anrl.config.schema import Config, to_yaml
 from anrl.errors import DataError
 from anrl.methods.base import Method
 from anrl.training.optimizers import Scheduler
+
+_LARGEST = 1e15
 
 
 @dataclass
@@ -100,12 +104,22 @@ def _restore_optimizer(checkpoint: Checkpoint, optimizer: Optimizer) -> None:
     for number, tensors in stored.items():
         # A weight that gets no gradient has no state; a whole one that is too much has no weight.
         checkpoint.check_tensors(expected.get(number, {}), tensors, f"optimizer.{number}")
+        if not tensors.get("step", torch.ones(())) >= 0:
+            raise DataError(f"optimizer.{number}.step is no number of steps", path=str(checkpoint.path))
     now = optimizer.state_dict()["param_groups"]
     groups = checkpoint.settings.get("groups")
     known = [{k: v for k, v in group.items() if k != "params"} for group in now]
     if (differs := _first_difference(known, groups, "groups")) is not None:
         raise _unfit(checkpoint, differs)
     assert isinstance(groups, list)
+    for group in groups:
+        try:
+            _step_of_a_twin(optimizer, [torch.zeros(2, 2)], group)
+        except Exception as error:
+            raise DataError(
+                f"settings: groups: the optimizer refuses them ({' '.join(str(error).split())})",
+                path=str(checkpoint.path),
+            ) from None
     optimizer.load_state_dict(
         {
             "state": {int(index): tensors for index, tensors in stored.items()},
@@ -129,16 +143,24 @@ def _restore_scheduler(checkpoint: Checkpoint, scheduler: Scheduler | None) -> N
 def _state_after_a_step(optimizer: Optimizer) -> dict[int, dict[str, Tensor]]:
     """The state that an optimizer of this kind has after a step, to compare names and shapes with."""
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    twin = _step_of_a_twin(optimizer, parameters, optimizer.defaults)
+    return {
+        index: {k: torch.as_tensor(v) for k, v in values.items() if v is not None}
+        for index, values in twin.state_dict()["state"].items()
+    }
+
+
+def _step_of_a_twin(
+    optimizer: Optimizer, parameters: Sequence[Tensor], options: Mapping[str, Any]
+) -> Optimizer:
+    """An optimizer of the same kind with these options, after a step on parameters that are zero."""
     twins = [nn.Parameter(torch.zeros_like(p)) for p in parameters]
     for twin in twins:
         twin.grad = torch.zeros_like(twin)
-    options = {k: v for k, v in optimizer.param_groups[0].items() if k in optimizer.defaults}
-    twin_optimizer = type(optimizer)(twins, **options)
-    twin_optimizer.step()
-    return {
-        index: {k: torch.as_tensor(v) for k, v in values.items() if v is not None}
-        for index, values in twin_optimizer.state_dict()["state"].items()
-    }
+    known = inspect.signature(type(optimizer)).parameters
+    made = type(optimizer)(twins, **{k: v for k, v in options.items() if k in known})
+    made.step()
+    return made
 
 
 def _first_difference(now: Any, stored: Any, key: str) -> str | None:
@@ -159,11 +181,11 @@ def _first_difference(now: Any, stored: Any, key: str) -> str | None:
 
 
 def _kind(value: Any) -> object:
-    if isinstance(value, str):
-        return value  # the name of a choice, which the configuration has made
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        # JSON's Infinity is what a scheduler begins with; NaN is nothing's.
-        return type(None) if math.isnan(value) else float
+    if isinstance(value, str | bool):
+        return value  # a choice, which the configuration has made
+    if isinstance(value, int | float):
+        # A scheduler may begin with infinity.
+        return float if abs(value) <= _LARGEST or math.isinf(value) else "a number that no run has"
     return type(value)
 
 

@@ -38,6 +38,7 @@ from anrl.training.optimizers import (
     check_length,
     make_optimizer,
     make_scheduler,
+    step_optimizer,
     step_scheduler,
     update_average,
 )
@@ -277,7 +278,7 @@ class Trainer:
         rate = state.optimizer.param_groups[0]["lr"]
         if config.optimizer.max_grad_norm is not None:
             nn.utils.clip_grads_with_norm_(state.method.parameters(), config.optimizer.max_grad_norm, norm)
-        state.optimizer.step()
+        step_optimizer(state.optimizer)
         if state.average is not None:
             update_average(state.average, state.method.model, config.optimizer.ema_decay, self.steps_done)
         if state.scheduler is not None and config.scheduler.interval == "step":
