@@ -86,10 +86,12 @@ def demo(
 
     curves = {title: evaluation.scores for title, evaluation in evaluations.items()}
     title = f"{unseen} (unseen), video level{', QUICK RUN' if quick else ''}"
-    results: dict[str, object] = {"unseen": unseen, "seed": seed} | (
-        {"remark": QUICK_REMARK} if quick else {}
-    )
-    results["methods"] = {title: evaluation.summary() for title, evaluation in evaluations.items()}
+    results = {
+        "unseen": unseen,
+        "seed": seed,
+        "remark": QUICK_REMARK if quick else "",
+        "methods": {title: evaluation.summary() for title, evaluation in evaluations.items()},
+    }
     with writing(out), console.status("drawing the features"):
         plot_roc(curves, title).savefig(out / "roc.png", dpi=150)
         labels = [video_labels(domain) for domain in domains.values()]

@@ -4,7 +4,7 @@ The sections ``method``, ``model`` and ``transform`` are the options of their ow
 method's class (:mod:`anrl.methods`), :func:`anrl.models.model_options`, and :class:`anrl.data.Transform`.
 """
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -185,6 +185,23 @@ class Config:
         for key, value in positive.items():
             if value is not None and value <= 0:
                 raise ConfigError(f"{value} is not positive", key=key)
+
+
+def with_data(config: Config, data: str | Path) -> Config:
+    """Look for the packs of a configuration in another folder.
+
+    Relative paths start there; a file at an absolute path that is gone is looked for there by its name.
+    """
+
+    def moved(path: str) -> str:
+        return path if not Path(path).is_absolute() or Path(path).exists() else Path(path).name
+
+    def in_folder(domains: list[DomainConfig]) -> list[DomainConfig]:
+        return [replace(d, path=moved(d.path), lists=[moved(file) for file in d.lists]) for d in domains]
+
+    return replace(
+        config, data=str(data), sources=in_folder(config.sources), targets=in_folder(config.targets)
+    )
 
 
 def to_yaml(config: Config) -> str:

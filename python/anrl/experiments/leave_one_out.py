@@ -8,7 +8,7 @@ from typing import Any
 
 from anrl.config import Config, load_config
 from anrl.config.plain import parse_plain_yaml
-from anrl.config.schema import DomainConfig, to_mapping, to_yaml
+from anrl.config.schema import DomainConfig, to_mapping, to_yaml, with_data
 from anrl.errors import ConfigError, DataError, Interrupted
 from anrl.evaluation import RunFolder, evaluate, open_domains, read_scores, split_sources, write_scores
 from anrl.evaluation.provenance import trained_on
@@ -109,6 +109,11 @@ class LeaveOneDomainOut:
         config = _read_config(_config_file(out))
         names = [_name(source) for source in [*config.sources, *config.targets] if _name(source) in unseen]
         return cls(config, [m for m in titles() if m in methods], sorted(map(int, seeds)), out, names)
+
+    def move_data(self, data: str | Path) -> None:
+        """Look for the packs in another folder; see :func:`anrl.config.schema.with_data`."""
+        self.config = with_data(self.config, data)
+        self.domains = {_name(source): source for source in [*self.config.sources, *self.config.targets]}
 
     def cells(self) -> list[Cell]:
         """List all cells in the order they run: all domains and methods of a seed, then the next seed."""
