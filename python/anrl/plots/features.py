@@ -72,7 +72,7 @@ def _map(features: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
     features /= np.abs(features).max() or 1.0
     different = len(np.unique(features.round(6), axis=0))
     if different < _FEWEST:
-        raise ValueError(f"{len(features)} samples with {different} different features")
+        raise ValueError(f"only {different} different features among those of {len(features)} samples")
     if features.shape[1] < 2:
         features = np.pad(features, ((0, 0), (0, 1)))
     perplexity = min(30.0, (len(features) - 1) / 3)

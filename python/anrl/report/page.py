@@ -75,6 +75,7 @@ def write_report(
     refuse_inputs(page, (Path(config.data) / d.path for d in [*config.sources, *config.targets]))
     claim(page.parent, [page.name])
     sections = run_sections(folder, checkpoint, progress) if is_run else protocol_sections(protocol, progress)
+    sections.append(_environment())
     title = f"{'Run' if is_run else 'Protocol'} {folder.path.resolve().name}"
     loader = jinja2.PackageLoader("anrl.report", "")
     environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
@@ -85,7 +86,7 @@ def write_report(
         "classified as an attack if its score is at least the threshold. "
         f"Written {date.today()} by anrl {anrl.__version__}. The tables are beside this page as CSV and "
         "LaTeX, the figures as PNG and PDF.",
-        sections=[*sections, _environment()],
+        sections=sections,
     )
     pictures = [picture for section in sections for picture in section.pictures]
     tables = _named_tables(sections)
