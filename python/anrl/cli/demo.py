@@ -133,7 +133,7 @@ def _table(evaluations: dict[str, Evaluation], unseen: str) -> Table:
     )
     table.add_column("")
     for column in ("AUC", "95 % interval", "HTER", "APCER", "BPCER", "ACER", "HTER*"):
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", overflow="fold")
     for method, evaluation in evaluations.items():
         low, high = evaluation.intervals["auc"]
         errors = (evaluation.hter, evaluation.apcer, evaluation.bpcer, evaluation.acer)
