@@ -23,6 +23,7 @@ PACKAGE = ROOT / "python" / "anrl"
 
 LAYERS = (
     ("_anrl", "errors", "atomic_io", "progress"),
+    ("output_folder",),
     ("metrics", "distributed"),
     ("ops",),
     ("data", "nn"),

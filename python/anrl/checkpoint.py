@@ -1,23 +1,28 @@
-"""Checkpoints: one safetensors file with the tensors, and everything else as JSON in its header.
+"""Checkpoints: one safetensors file with the tensors, and everything else as text in its header.
 
-Nothing is unpickled, so a checkpoint from a stranger cannot run code.
+Nothing is unpickled and nothing resolved, so a checkpoint from a stranger can neither run code nor read what
+is not in it. Whatever was edited in it is named before anything of a size that it claims is built.
 """
 
 import json
-from dataclasses import dataclass, field, replace
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
+import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from anrl.config import Config, load_config
-from anrl.errors import DataError
+from anrl.config.plain import parse_plain_yaml
+from anrl.errors import ConfigError, DataError, DivergedError
 from anrl.models import build_model
 from anrl.models.base import Model
 
 FORMAT = "anrl-3"
+_MOST_CHARACTERS = 1_000_000
 
 
 @dataclass
@@ -51,7 +56,7 @@ class Checkpoint:
         """Reads a checkpoint.
 
         Raises:
-            DataError: the file is missing, no checkpoint of anrl, or damaged.
+            DataError: the file is missing, no checkpoint of anrl, damaged, or a part of it makes no sense.
         """
         path = Path(path)
         try:
@@ -65,12 +70,12 @@ class Checkpoint:
                         else "a safetensors file, but not a checkpoint of anrl",
                         path=str(path),
                     )
+                header = {name: _part_of_header(metadata, name, path) for name in _PARTS}
                 tensors = {key: file.get_tensor(key) for key in file.keys()}
-            config = load_config(_parse_yaml(metadata["config"]))
-            progress = Progress(**json.loads(metadata["progress"]))
-            return cls(path, config, progress, tensors, json.loads(metadata["settings"]))
-        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        except (OSError, SafetensorError, ValueError) as error:
             raise DataError(f"{path}: not a readable checkpoint ({error})") from None
+        config, progress, settings = (header[name] for name in _PARTS)
+        return cls(path, config, progress, tensors, settings)
 
     def part(self, prefix: str) -> dict[str, Tensor]:
         """The tensors whose names begin with ``prefix`` and a dot, without it."""
@@ -78,36 +83,134 @@ class Checkpoint:
         return {k.removeprefix(start): v for k, v in self.tensors.items() if k.startswith(start)}
 
     def model(self) -> Model:
-        """Build the network with the stored weights (their average, if there is one), in evaluation mode."""
+        """Build the network with the stored weights (their average, if there is one), in evaluation mode.
+
+        Raises:
+            DataError: the weights are not those of the network that the configuration describes.
+            DivergedError: a weight is not a finite number.
+        """
         options = self.config.model
         if hasattr(options, "weights"):
             options = replace(options, weights=None)  # the checkpoint has them
-        model = build_model(options, self.config.transform.channels)
-        self.load_into(model, "average" if self.part("average") else "model")
+        channels, prefix = self.config.transform.channels, "average" if self.part("average") else "model"
+        try:
+            if (sizes := _sizes(options, channels)) is not None:
+                self.check_tensors(sizes, self.part(prefix), prefix)
+            model = build_model(options, channels)
+        except ConfigError as error:
+            raise DataError(f"configuration: {error}", path=str(self.path)) from None
+        self.load_tensors(model, self.part(prefix), prefix)
+        for name, value in model.state_dict().items():
+            if not value.isfinite().all():
+                raise DivergedError(
+                    f"the weights are not finite numbers (the first is {prefix}.{name}): the training "
+                    "diverged, so the network gives no scores; take an earlier checkpoint, or train with a "
+                    "lower optimizer.lr",
+                    path=str(self.path),
+                )
         return model.eval()
 
-    def load_into(self, module: nn.Module, prefix: str) -> None:
-        """Loads the part ``prefix`` into a module.
-
-        Raises:
-            DataError: the module has another architecture.
-        """
-        self.load_tensors(module, self.part(prefix))
-
-    def load_tensors(self, module: nn.Module, tensors: dict[str, Tensor]) -> None:
+    def load_tensors(self, module: nn.Module, tensors: Mapping[str, Tensor], prefix: str = "") -> None:
         """Load tensors of this checkpoint into a module.
 
+        Args:
+            module: The module, changed in place.
+            tensors: The tensors by their names in the module.
+            prefix: What their names in the file begin with, for the message.
+
         Raises:
             DataError: the module has another architecture.
         """
-        try:
-            module.load_state_dict(tensors)
-        except RuntimeError as error:
-            first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
-            raise DataError(f"{self.path}: the checkpoint belongs to another architecture: {first}") from None
+        self.check_tensors(module.state_dict(), tensors, prefix)
+        module.load_state_dict(tensors)
+
+    def check_tensors(
+        self, expected: Mapping[str, Tensor], tensors: Mapping[str, Tensor], prefix: str
+    ) -> None:
+        """Compare names, shapes and kinds of numbers of tensors of this checkpoint with the expected ones.
+
+        Raises:
+            DataError: there is a difference; the message names the first.
+        """
+        dot = f"{prefix}." if prefix else ""
+        reason = ""
+        if missing := [name for name in expected if name not in tensors]:
+            reason = f"no tensor {dot}{missing[0]}"
+        elif unknown := [name for name in tensors if name not in expected]:
+            reason = f"an unknown tensor {dot}{unknown[0]}"
+        for name in () if reason else expected:
+            wanted, stored = expected[name], tensors[name]
+            if stored.shape != wanted.shape:
+                reason = f"{dot}{name} is {tuple(stored.shape)}, not {tuple(wanted.shape)}"
+            elif stored.is_floating_point() != wanted.is_floating_point():
+                reason = f"{dot}{name} holds {stored.dtype}, not {wanted.dtype}"
+            if reason:
+                break
+        if reason:
+            raise DataError(
+                f"the checkpoint belongs to another architecture than its configuration: {reason}",
+                path=str(self.path),
+            )
 
 
-def _parse_yaml(text: str) -> dict[str, Any]:
-    parsed = OmegaConf.to_container(OmegaConf.create(text))
-    assert isinstance(parsed, dict)
-    return {str(k): v for k, v in parsed.items()}
+def _sizes(options: Any, channels: int) -> dict[str, Tensor] | None:
+    """The tensors of a network without their memory; None where a network cannot be built so."""
+    try:
+        with torch.device("meta"):
+            return build_model(options, channels).state_dict()
+    except (NotImplementedError, RuntimeError) as error:
+        if "overflow" in str(error):
+            raise ConfigError(f"no network can be so large ({error})", key="model") from None
+        return None
+    except ConfigError:
+        # A model that is looked at while it runs cannot be without memory; its size is its name's.
+        return None
+
+
+def _part_of_header(metadata: Mapping[str, str], name: str, path: Path) -> Any:
+    """A part of a checkpoint's header as what it stands for."""
+    text = metadata.get(name)
+    try:
+        if text is None:
+            raise ConfigError("is missing")
+        if len(text) > _MOST_CHARACTERS:
+            raise ConfigError(f"has {len(text)} characters, and at most {_MOST_CHARACTERS} are read")
+        return _PARTS[name](text)
+    except RecursionError:
+        reason = "nested too deep"
+    except (ConfigError, ValueError) as error:
+        reason = " ".join(str(error).split())
+    raise DataError(f"{name}: {reason}", path=str(path))
+
+
+def _parse_config(text: str) -> Config:
+    return load_config(parse_plain_yaml(text))
+
+
+def _parse_mapping(text: str) -> dict[str, Any]:
+    values = json.loads(text)
+    if not isinstance(values, dict):
+        raise ConfigError("is no mapping")
+    return values
+
+
+def _parse_progress(text: str) -> Progress:
+    values = _parse_mapping(text)
+    names = [f.name for f in fields(Progress)]
+    for name in [*names, *values]:
+        if name not in values or name not in names:
+            raise ConfigError("is missing" if name in names else "no such key", key=name)
+    for name, least in (("epoch", 0), ("step", 0), ("best_epoch", -1)):
+        if type(values[name]) is not int or not least <= values[name] < 2**31:
+            raise ConfigError(f"{values[name]!r} is no number of an epoch or a step", key=name)
+    thresholds = values["thresholds"]
+    if not isinstance(thresholds, dict) or not thresholds.keys() <= {"frame", "video"}:
+        raise ConfigError('expected those of "frame" and "video"', key="thresholds")
+    for name, value in ({"best_auc": values["best_auc"]} | thresholds).items():
+        if type(value) not in (int, float) or not math.isfinite(value):
+            raise ConfigError(f"{value!r} is no finite number", key=name)
+    return Progress(**values)
+
+
+_PARTS: dict[str, Any] = {"config": _parse_config, "progress": _parse_progress, "settings": _parse_mapping}
+"""Parts of the header, and what reads them."""

@@ -25,6 +25,14 @@ class DataError(AnrlError):
         return _data_error, (self.reason, self.path, self.key)
 
 
+class DivergedError(DataError, FloatingPointError):
+    """A network's weights or scores are no finite numbers."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Keep the class, too."""
+        return _diverged_error, (self.reason, self.path, self.key)
+
+
 class ConfigError(AnrlError, ValueError):
     """A configuration cannot be used.
 
@@ -44,6 +52,10 @@ class Interrupted(AnrlError):
 
 class ProcessLostError(AnrlError, RuntimeError):
     """Another process of a distributed job ended."""
+
+
+def _diverged_error(reason: str, path: str | None, key: str | None) -> DataError:
+    return DivergedError(reason, path=path, key=key)
 
 
 def _data_error(reason: str, path: str | None, key: str | None) -> DataError:

@@ -1,5 +1,6 @@
 """Leave-one-domain-out protocols: cells, tables, tests between methods, and what goes wrong."""
 
+import json
 import shutil
 import signal
 
@@ -9,11 +10,12 @@ from scipy.stats import wilcoxon
 
 from anrl.checkpoint import Checkpoint
 from anrl.config import load_config
-from anrl.errors import ConfigError, Interrupted
+from anrl.errors import ConfigError, DataError, Interrupted
 from anrl.evaluation import evaluate, read_scores
 from anrl.experiments import Cell, LeaveOneDomainOut, compare, results_csv, table_markdown
 from anrl.experiments.comparison import MEASURES, rows
 from anrl.metrics import Scores, evaluate_scores
+from anrl.output_folder import locked
 from support.training import cli, plan, settings
 
 
@@ -63,6 +65,72 @@ def test_an_interrupted_protocol_goes_on_and_a_lost_cell_is_made_again(packs, tm
     assert told[0] == (2, 4, title) and len(told) > 1
     assert all(call[:2] == (2, 4) and call[2].startswith(f"{title}: step ") for call in told[1:])
     assert results_csv(protocol.results()) == results_csv(whole.results())
+
+
+def test_ctrl_c_in_the_last_validation_of_a_cell_stops_the_protocol(packs, tmp_path, monkeypatch):
+    from anrl.training import trainer
+
+    def validate(*arguments):
+        signal.raise_signal(signal.SIGINT)
+        return original(*arguments)
+
+    original = trainer.validate
+    protocol = plan(packs, tmp_path / "out", ("bn",), (0,), unseen=["d3", "d2"])
+    monkeypatch.setattr(trainer, "validate", validate)
+    with pytest.raises(Interrupted):
+        protocol.run()
+    monkeypatch.undo()
+    assert protocol.results() == {} and not protocol.run_folder(protocol.cells()[1]).path.exists()
+    assert protocol.run() == {} and len(protocol.results()) == 2
+
+
+def test_a_domain_under_two_names_is_not_left_out_of_itself(packs, tmp_path):
+    same = [{"path": str(packs[0]), "name": name} for name in ("a", "b")]
+    sources = [*same, {"path": str(packs[1]), "name": "c"}, {"path": str(packs[2]), "name": "d"}]
+    config = load_config(settings(packs, "x", sources=sources))
+    protocol = LeaveOneDomainOut(config, ["low-level"], [0], tmp_path / "out", unseen=["a"])
+    (reason,) = protocol.run().values()
+    assert "a would not be unseen: it is the source b, the same pack" in reason
+
+
+def test_what_is_stored_is_plain_and_stays(packs, tmp_path, monkeypatch):
+    monkeypatch.setenv("ANRL_SECRET", "s3cr3t")
+    plan(packs, tmp_path / "out")
+    file = tmp_path / "out/config.yaml"
+    file.write_text(file.read_text().replace("remark: ''", "remark: ${oc.env:ANRL_SECRET}"))
+    (tmp_path / "out/cells/d0/bn/0").mkdir(parents=True)
+    with pytest.raises(DataError, match=r"config.yaml: .*remark: .* is an interpolation"):
+        LeaveOneDomainOut.open(tmp_path / "out")
+    assert "s3cr3t" not in file.read_text()
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign/format.txt").write_text("mine")
+    with pytest.raises(DataError, match=r"format\.txt: is there already"):
+        plan(packs, tmp_path / "foreign")
+    with pytest.raises(ConfigError, match="seed: -1 is not in"):
+        plan(packs, tmp_path / "new", seeds=(0, -1))
+    with locked(tmp_path / "other"), pytest.raises(ConfigError, match="is writing to"):
+        plan(packs, tmp_path / "other").run()
+
+
+def test_commands_overwrite_nothing_foreign_and_say_where_they_cannot_write(packs, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    for folder, name in (("demo", "roc.png"), ("protocol", "table.md")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / name).write_text("mine")
+    config = tmp_path / "config.yaml"
+    config.write_text(json.dumps(settings(packs, "x")))
+    for arguments, message in (
+        (("demo", "--out", tmp_path / "demo"), "roc.png: is there already, and was not written here by anrl"),
+        (("demo", "--out", tmp_path / "file/x"), "file/x: cannot be written"),
+        (("demo", "--seed", "-1"), "--seed must be in"),
+        (("protocol", config, "--out", tmp_path / "protocol"), "table.md: is there already"),
+        (("protocol", config, "--out", tmp_path / "file"), "file: cannot be written"),
+        (("protocol", config, "--out", packs[0]), "is read; choose another"),
+        (("protocol", config, "--out", tmp_path), "choose another folder"),
+    ):
+        done = cli(*arguments, check=2)
+        assert message in " ".join(done.stderr.split()) and "Traceback" not in done.stderr, done.stderr
+    assert json.loads(config.read_text()) and (tmp_path / "demo/roc.png").read_text() == "mine"
 
 
 def test_a_cell_that_fails_is_named_and_the_others_run(packs, tmp_path):
@@ -160,6 +228,7 @@ def test_the_simulated_protocol_out_of_the_box(tmp_path):
         assert text in done.stdout
     out = tmp_path / "runs/protocol-simulated-quick"
     assert (out / "table.md").read_text().count("| low-level cues |") == 4
+    assert (out / "table.md").read_text().startswith("**A quick run trains for seconds")
     assert (out / "results.csv").read_text().count("\n") == 3
     done = cli("protocol", "simulated", "--quick", "--methods", "bn,worst", cwd=tmp_path, check=2)
     assert "no method worst" in done.stderr

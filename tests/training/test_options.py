@@ -71,7 +71,9 @@ def test_a_plateau_is_seen_in_the_validation_auc(packs, tmp_path):
     [
         ({"optimizer": {"name": "adamw"}}, "optimizer.name: torch.optim has no adamw; did you mean AdamW"),
         ({"optimizer": {"name": "Ordinary"}}, "there are .*Adam"),
-        ({"optimizer": {"name": "LBFGS"}}, "optimizer.name: LBFGS evaluates"),
+        ({"optimizer": {"name": "LBFGS"}}, "optimizer.name: LBFGS evaluates its loss several times"),
+        ({"optimizer": {"name": "SparseAdam"}}, "optimizer.name: SparseAdam takes sparse gradients only"),
+        ({"optimizer": {"options": {"capturable": True}}}, "optimizer: Adam cannot take a step .*capturable"),
         ({"optimizer": {"options": {"beta": 1}}}, "optimizer: Adam cannot be made: .*beta"),
         ({"optimizer": {"lr": -1.0}}, "optimizer: Adam cannot be made: .*-1.0"),
         ({"scheduler": {"name": "StepLr"}}, "did you mean StepLR"),

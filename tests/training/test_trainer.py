@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file, save_file
 
 from anrl.checkpoint import Checkpoint
@@ -292,6 +293,12 @@ def test_demo_makes_table_and_pictures(tmp_path):
     ):
         assert text in done.stdout
     results = json.loads((tmp_path / "runs/demo/results.json").read_text())
+    assert "mean nothing" in results["remark"] and "mean nothing" in done.stdout
+    for run in ("anrl-sim_office-0-quick", "bn-sim_office-0-quick"):
+        config = yaml.safe_load((tmp_path / "runs/demo" / run / "config.yaml").read_text())
+        assert [target["name"] for target in config["targets"]] == ["sim_office"]
+        assert "sim_office" not in [source["name"] for source in config["sources"]]
+        assert config["remark"] == results["remark"]
     low, high = results["methods"]["ANRL"]["intervals_95"]["auc"]
     assert 0 <= low <= results["methods"]["ANRL"]["auc"] <= high <= 1
     for name in ("roc.png", "tsne.png"):

@@ -10,8 +10,9 @@ import typer
 from rich.table import Table
 
 from anrl.cli.console import console, progress_bar
-from anrl.cli.simulated import simulated_packs
+from anrl.cli.simulated import QUICK_REMARK, simulated_packs
 from anrl.methods.registry import METHODS
+from anrl.output_folder import claim, writing
 from anrl.synth import DOMAIN_NAMES as NAMES
 
 if TYPE_CHECKING:
@@ -46,7 +47,13 @@ def demo(
 
     if unseen not in NAMES:
         raise typer.BadParameter(f"--unseen must be one of {', '.join(NAMES)}")
-    data = simulated_packs(out / f"data-{seed}{'-quick' if quick else ''}", seed, quick)
+    if not 0 <= seed < 2**31:
+        raise typer.BadParameter(f"--seed must be in [0, 2^31), not {seed}")
+    norms = [METHODS[method].model.get("norm", "adaptive") for method in _METHODS]
+    scores = {method: out / f"scores_{norm}.csv" for method, norm in zip(_METHODS, norms, strict=True)}
+    claim(out, ["roc.png", "tsne.png", "results.json", *(file.name for file in scores.values())])
+    with writing(out):
+        data = simulated_packs(out / f"data-{seed}{'-quick' if quick else ''}", seed, quick)
     packs = {name: data / f"{name}.lmdb" for name in NAMES}
 
     domains = {name: Domain.open(path) for name, path in packs.items()}
@@ -55,19 +62,21 @@ def demo(
     features: dict[str, list[np.ndarray]] = {}
     for method in _METHODS:
         title = METHODS[method].title
-        sources = [{"path": f"{name}.lmdb", "name": name} for name in NAMES if name != unseen]
+        named = {name: {"path": f"{name}.lmdb", "name": name} for name in NAMES}
         changes = {
-            "sources": sources,
+            "sources": [domain for name, domain in named.items() if name != unseen],
+            "targets": [named[unseen]],
             "data": str(data),
             "output_dir": str(out / f"{method}-{unseen}-{seed}{'-quick' if quick else ''}"),
             "seed": seed,
-        } | ({"epochs": 1} if quick else {})
+        } | ({"epochs": 1, "remark": QUICK_REMARK} if quick else {})
         config = load_config("simulated", [f"{k}={json.dumps(v)}" for k, v in changes.items()], method)
         with progress_bar(f"training {title}") as progress:
             checkpoint = Checkpoint.read(train(config, progress))
         evaluations[title] = evaluation = evaluate(checkpoint, target, device=config.device)
         assert evaluation.frames is not None
-        write_scores(out / f"scores_{config.model.norm}.csv", [(target, evaluation.frames.scores)])
+        with writing(out):
+            write_scores(scores[method], [(target, evaluation.frames.scores)])
         device = pick_device(config.device)
         model = checkpoint.model().to(device)
         features[title] = [
@@ -76,20 +85,26 @@ def demo(
     evaluations[METHODS["low-level"].title] = _low_level(config, target)
 
     curves = {title: evaluation.scores for title, evaluation in evaluations.items()}
-    plot_roc(curves, f"{unseen} (unseen), video level").savefig(out / "roc.png", dpi=150)
-    with console.status("drawing the features"):
+    title = f"{unseen} (unseen), video level{', QUICK RUN' if quick else ''}"
+    results = {
+        "unseen": unseen,
+        "seed": seed,
+        "remark": QUICK_REMARK if quick else "",
+        "methods": {title: evaluation.summary() for title, evaluation in evaluations.items()},
+    }
+    with writing(out), console.status("drawing the features"):
+        plot_roc(curves, title).savefig(out / "roc.png", dpi=150)
         labels = [video_labels(domain) for domain in domains.values()]
-        plot_tsne(features, labels, list(domains), unseen, seed).savefig(out / "tsne.png", dpi=150)
+        figure = plot_tsne(features, labels, list(domains), unseen, seed)
+        figure.suptitle("QUICK RUN" if quick else "")
+        figure.savefig(out / "tsne.png", dpi=150)
+        (out / "results.json").write_text(json.dumps(results, indent=1))
     console.print(_table(evaluations, unseen))
     console.print(
-        "A quick run trains for seconds: its results mean nothing but that everything runs."
+        QUICK_REMARK
         if quick
         else "Simulated captures of real faces: these results say that the method works, not how well it "
         "does on real attacks. One domain and one seed decide little: `anrl protocol simulated` runs all."
-    )
-    results = {title: evaluation.summary() for title, evaluation in evaluations.items()}
-    (out / "results.json").write_text(
-        json.dumps({"unseen": unseen, "seed": seed, "methods": results}, indent=1)
     )
     console.print(f"written: {out}/roc.png, tsne.png, results.json, checkpoints and scores")
 
@@ -118,7 +133,7 @@ def _table(evaluations: dict[str, Evaluation], unseen: str) -> Table:
     )
     table.add_column("")
     for column in ("AUC", "95 % interval", "HTER", "APCER", "BPCER", "ACER", "HTER*"):
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", overflow="fold")
     for method, evaluation in evaluations.items():
         low, high = evaluation.intervals["auc"]
         errors = (evaluation.hter, evaluation.apcer, evaluation.bpcer, evaluation.acer)

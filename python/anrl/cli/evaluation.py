@@ -16,6 +16,7 @@ from anrl.cli.console import console, errors, progress_bar
 from anrl.cli.data import Columns, DepthRule, open_domain
 from anrl.errors import DataError
 from anrl.evaluation import EvaluationFolder, RunFolder
+from anrl.output_folder import claim, refuse_inputs, writing
 
 if TYPE_CHECKING:
     from anrl.data import Domain
@@ -55,10 +56,14 @@ def evaluate(
     ] = None,
     device: Annotated[str, typer.Option(help="A torch device, or auto.")] = "auto",
 ) -> None:
-    """Evaluate a checkpoint on unseen domains, at the threshold from validation data of its sources."""
+    """Evaluate a checkpoint on unseen domains, at the threshold from validation data of its sources.
+
+    A domain that the network was trained on is called so.
+    """
     from anrl.checkpoint import Checkpoint
     from anrl.evaluation import evaluate as evaluate_checkpoint
     from anrl.evaluation import open_domains
+    from anrl.evaluation.provenance import COMPARED, trained_on
 
     check_criterion(threshold)
     packs = packs or []
@@ -73,18 +78,52 @@ def evaluate(
     names = [as_file_name(domain.name) for domain in domains]
     if repeated := [name for name in names if names.count(name) > 1]:
         raise typer.BadParameter(f"several domains are called {repeated[0]}; score one at a time")
+    run = loaded.path.parent
+    folder = EvaluationFolder(out) if out is not None else RunFolder(run).evaluation
+    refuse_inputs(folder.path, [loaded.path, *(domain.path for domain in domains), *(lists or [])])
+    claim(folder.path, _outputs(folder, [domain.name for domain in domains]))
+    sources = {domain.name: trained_on(domain, config) for domain in domains}
+    seen = [name for name, source in sources.items() if source is not None]
+    for name in seen:
+        errors.print(_seen(name, sources[name]), markup=False, style="red", soft_wrap=True)
+    if config.remark:
+        console.print(config.remark, markup=False)
     if config.selection == "target":
         console.print("The checkpoint was chosen by its AUC on the targets: these results are optimistic.")
     with progress_bar("evaluating") as progress:
         evaluation = evaluate_checkpoint(
             loaded, domains, threshold, aggregate=aggregate, device=device, progress=progress
         )
-    run = loaded.path.parent
-    folder = EvaluationFolder(out) if out is not None else RunFolder(run).evaluation
-    folder.path.mkdir(parents=True, exist_ok=True)
-    _write_domain_scores(folder, domains, evaluation)
-    show(evaluation, threshold, aggregate, folder, run.name)
-    console.print(f"written: {folder}/scores_*.csv")
+    title = f"{run.name}{', trained on ' + ', '.join(seen) if seen else ''}"
+    with writing(folder.path):
+        _write_domain_scores(folder, domains, evaluation)
+        domains_seen = {name: source or "unseen" for name, source in sources.items()}
+        provenance = {"compared": COMPARED, "domains": domains_seen, "remark": config.remark}
+        (folder.path / _PROVENANCE).write_text(json.dumps(provenance, indent=1))
+        show(evaluation, threshold, aggregate, folder, title)
+    for name, source in sources.items():
+        text = _seen(name, source) if source is not None else f"{name}: unseen"
+        console.print(text, markup=False, soft_wrap=True)
+    console.print(f"Domains were {COMPARED}.", soft_wrap=True)
+    console.print(f"written: {folder}/scores_*.csv, metrics_*.json, metrics_*.csv, roc.png")
+
+
+_PROVENANCE = "provenance.json"
+
+
+def _seen(name: str, source: str | None) -> str:
+    return f"{name}: TRAINED ON, not unseen: it is {source}. Its rates say nothing about unseen domains"
+
+
+def _outputs(folder: EvaluationFolder, domains: Sequence[str]) -> list[str]:
+    """Names of the files that an evaluation of domains may write."""
+    names = [_PROVENANCE]
+    names += [f"{stem}.{ending}" for stem in ("roc", "det", "epc") for ending in ("png", "pdf")]
+    for name in domains:
+        files = (folder.scores(name), folder.metrics_json(name), folder.metrics_csv(name))
+        names += [file.name for file in files]
+        names += [f"histogram_{as_file_name(name)}.{ending}" for ending in ("png", "pdf")]
+    return names
 
 
 def check_criterion(criterion: str) -> None:

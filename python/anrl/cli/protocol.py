@@ -1,12 +1,13 @@
 """``anrl protocol``."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from anrl.cli.console import console, errors, progress_bar
-from anrl.cli.simulated import simulated_packs
+from anrl.cli.simulated import QUICK_REMARK, simulated_packs
 from anrl.config import protocol_names
 from anrl.methods.registry import METHODS
 
@@ -43,33 +44,37 @@ def protocol(
 
     from anrl.config import load_config
     from anrl.experiments import LeaveOneDomainOut, results_csv, table_markdown
+    from anrl.output_folder import claim, refuse_inputs, writing
 
     name = Path(file).stem
     out = out or Path(f"runs/protocol-{name}{'-quick' if quick else ''}")
     changes = list(overrides or [])
+    chosen_seeds = [0] if quick else [_number(seed) for seed in seeds.split(",")]
     if file == "simulated" and not any(change.startswith("data=") for change in changes):
         changes.append(f"data={simulated_packs(out / 'data', 0, quick)}")
     if quick:
-        changes.append("epochs=1")
+        changes += ["epochs=1", f"remark={json.dumps(QUICK_REMARK)}"]
     config = load_config(file, changes)
+    refuse_inputs(out, [Path(config.data) / domain.path for domain in [*config.sources, *config.targets]])
     chosen = methods.split(",") if methods else _QUICK if quick else _DEFAULT
     plan = LeaveOneDomainOut(
         config,
         chosen,
-        [0] if quick else [_number(seed) for seed in seeds.split(",")],
+        chosen_seeds,
         out,
         unseen.split(",") if unseen else (),
     )
+    claim(out, ["table.md", "results.csv"])
     with progress_bar("protocol") as progress:
         failures = plan.run(progress)
     results = plan.results()
     if results:
         text = table_markdown(results, chosen, plan.unseen, chosen[0])
-        (out / "table.md").write_text(text)
-        (out / "results.csv").write_text(results_csv(results))
+        text = f"**{config.remark}**\n\n{text}" if config.remark else text
+        with writing(out):
+            (out / "table.md").write_text(text)
+            (out / "results.csv").write_text(results_csv(results))
         console.print(Markdown(text) if console.is_terminal else text)
-    if quick:
-        console.print("A quick run trains for seconds: its results mean nothing but that everything runs.")
     console.print(f"written: {out}/table.md, results.csv, and every cell's scores and checkpoints")
     for cell, reason in failures.items():
         where = plan.failure_file(cell)

@@ -5,6 +5,9 @@ from pathlib import Path
 from anrl.cli.console import progress_bar
 from anrl.synth import DOMAIN_NAMES
 
+QUICK_REMARK = "A quick run trains for seconds: its results mean nothing but that everything runs."
+"""Stands on every page and table of a quick run."""
+
 
 def simulated_packs(data: Path, seed: int, quick: bool) -> Path:
     """Return the folder of the packs ``NAME.lmdb``, one for each domain; build those that are missing."""

@@ -50,7 +50,9 @@ def load_config(
             key, equals, value = override.partition("=")
             if not equals:
                 raise ConfigError(f"expected key=value, got {override!r}")
-            OmegaConf.update(given, key, OmegaConf.from_dotlist([f"value={value}"]).value)
+            parsed = OmegaConf.to_container(OmegaConf.from_dotlist([f"value={value}"]))
+            assert isinstance(parsed, dict)
+            OmegaConf.update(given, key, parsed["value"])
         config = _resolve(given)
     except ConfigKeyError as error:
         hint = _nearest(str(error.full_key), _schemas(given))

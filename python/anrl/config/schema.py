@@ -4,16 +4,22 @@ The sections ``method``, ``model`` and ``transform`` are the options of their ow
 method's class (:mod:`anrl.methods`), :func:`anrl.models.model_options`, and :class:`anrl.data.Transform`.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from omegaconf import MISSING, OmegaConf
 
+from anrl.config.plain import check_plain
 from anrl.data import Domain, Transform
 from anrl.errors import ConfigError
 from anrl.methods.anrl import ANRLOptions
 from anrl.models import ANRLNetOptions
+
+LARGEST_IMAGE = 1024
+"""Largest side of the network's input in pixels."""
+WIDEST = 16.0
+"""Largest factor on the channels of ANRL's own network; it has a billion weights then."""
 
 
 @dataclass
@@ -116,6 +122,8 @@ class Config:
     :func:`anrl.nn.convert_sync_adaptive_norm`."""
     logger: Literal["none", "tensorboard", "wandb", "trackio"] = "none"
     """Logging service, beside ``log.jsonl``."""
+    remark: str = ""
+    """A sentence that stands on every page and table of the results: that a run was a quick try, perhaps."""
     transform: Transform = field(default_factory=Transform)
     method: Any = field(default_factory=ANRLOptions)
     """The options of a method, chosen by ``name``, a key of :data:`anrl.methods.METHODS`."""
@@ -130,6 +138,7 @@ class Config:
         Raises:
             ConfigError: a value does not fit; the message names its key.
         """
+        check_plain(to_mapping(self))
         if len(self.sources) < 2:
             raise ConfigError(
                 f"{len(self.sources)} given; domain generalization needs at least 2 source domains",
@@ -154,11 +163,22 @@ class Config:
             raise ConfigError(f"{self.validation_fraction} is not between 0 and 1", key="validation_fraction")
         if not 0 <= self.optimizer.ema_decay < 1:
             raise ConfigError(f"{self.optimizer.ema_decay} is not in [0, 1)", key="optimizer.ema_decay")
+        if not 0 <= self.seed < 2**63:
+            raise ConfigError(f"{self.seed} is not in [0, 2^63)", key="seed")
+        if self.transform.image_size > LARGEST_IMAGE:
+            raise ConfigError(
+                f"{self.transform.image_size} is more than {LARGEST_IMAGE}", key="transform.image_size"
+            )
+        width = getattr(self.model, "width", 1.0)
+        if not 0 < width <= WIDEST:
+            raise ConfigError(
+                f"{width} is not positive and at most {WIDEST}; 1.0 is the published network",
+                key="model.width",
+            )
         positive = {
             "epochs": self.epochs,
             "save_interval": self.save_interval,
             "patience": self.patience,
-            "model.width": getattr(self.model, "width", None),
             "optimizer.gradient_accumulation_steps": self.optimizer.gradient_accumulation_steps,
             "optimizer.max_grad_norm": self.optimizer.max_grad_norm,
         }
@@ -167,13 +187,28 @@ class Config:
                 raise ConfigError(f"{value} is not positive", key=key)
 
 
+def with_data(config: Config, data: str | Path) -> Config:
+    """Look for the packs of a configuration in another folder.
+
+    Relative paths start there; a file at an absolute path that is gone is looked for there by its name.
+    """
+
+    def moved(path: str) -> str:
+        return path if not Path(path).is_absolute() or Path(path).exists() else Path(path).name
+
+    def in_folder(domains: list[DomainConfig]) -> list[DomainConfig]:
+        return [replace(d, path=moved(d.path), lists=[moved(file) for file in d.lists]) for d in domains]
+
+    return replace(
+        config, data=str(data), sources=in_folder(config.sources), targets=in_folder(config.targets)
+    )
+
+
 def to_yaml(config: Config) -> str:
     """Write the resolved configuration as YAML."""
-    return OmegaConf.to_yaml(OmegaConf.structured(config))
+    return OmegaConf.to_yaml(OmegaConf.create(to_mapping(config)))
 
 
 def to_mapping(settings: Any) -> dict[str, Any]:
     """Convert a configuration, or a part of it, to plain values."""
-    mapping = OmegaConf.to_container(OmegaConf.structured(settings))
-    assert isinstance(mapping, dict)
-    return {str(key): value for key, value in mapping.items()}
+    return asdict(settings)

@@ -138,6 +138,10 @@ class Domain:
         depth = self._decode(record.depth, gray=True)[..., 0] if record.depth is not None else None
         return DecodedSample(image, depth, record)
 
+    def stored(self, key: str) -> bytes | None:
+        """Bytes of a stored file, or None if the pack has no such key."""
+        return self._pack.get(key)
+
     def _decode(self, key: str, *, gray: bool) -> NDArray[np.uint8]:
         content = self._pack.get(key)
         if content is None:

@@ -68,6 +68,11 @@ class RunFolder(_Folder):
     """
 
     @property
+    def files(self) -> tuple[Path, ...]:
+        """What training writes."""
+        return (self.config, self.log, self.last, self.best, self.failed, self.validation_scores)
+
+    @property
     def config(self) -> Path:
         """The resolved configuration, as YAML."""
         return self.path / "config.yaml"

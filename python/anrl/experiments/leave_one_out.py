@@ -2,17 +2,20 @@
 
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from anrl.config import Config, load_config
-from anrl.config.schema import DomainConfig, to_mapping, to_yaml
-from anrl.errors import ConfigError, Interrupted
+from anrl.config.plain import parse_plain_yaml
+from anrl.config.schema import DomainConfig, to_mapping, to_yaml, with_data
+from anrl.errors import ConfigError, DataError, Interrupted
 from anrl.evaluation import RunFolder, evaluate, open_domains, read_scores, split_sources, write_scores
+from anrl.evaluation.provenance import trained_on
 from anrl.evaluation.score import scores_of
 from anrl.methods.registry import METHODS, find_method
 from anrl.metrics import Evaluation, evaluate_scores
+from anrl.output_folder import claim, locked, writing
 from anrl.progress import Progress
 from anrl.training import train
 
@@ -78,6 +81,8 @@ class LeaveOneDomainOut:
         for name in unseen:
             if name not in self.domains:
                 raise ConfigError(f"no domain {name}; there are {', '.join(self.domains)}", key="unseen")
+        for seed in seeds:
+            replace(config, seed=seed).check()
         self.methods, self.seeds = list(methods), list(seeds)
         self.unseen = list(unseen) or list(self.domains)
         _check_format(self.out)
@@ -101,9 +106,14 @@ class LeaveOneDomainOut:
         if not begun:
             raise ConfigError(f"{out}: no cells of a protocol; name the folder that anrl protocol wrote")
         unseen, methods, seeds = (set(part) for part in zip(*begun, strict=True))
-        config = load_config(_config_file(out))
+        config = _read_config(_config_file(out))
         names = [_name(source) for source in [*config.sources, *config.targets] if _name(source) in unseen]
         return cls(config, [m for m in titles() if m in methods], sorted(map(int, seeds)), out, names)
+
+    def move_data(self, data: str | Path) -> None:
+        """Look for the packs in another folder; see :func:`anrl.config.schema.with_data`."""
+        self.config = with_data(self.config, data)
+        self.domains = {_name(source): source for source in [*self.config.sources, *self.config.targets]}
 
     def cells(self) -> list[Cell]:
         """List all cells in the order they run: all domains and methods of a seed, then the next seed."""
@@ -119,23 +129,26 @@ class LeaveOneDomainOut:
             The cells that failed, and why. The others were run nevertheless.
 
         Raises:
+            ConfigError: another process runs the protocol in this folder.
+            DataError: the folder cannot be written to.
             Interrupted: Ctrl-C; the same call goes on from there.
         """
         failures = {}
         cells = self.cells()
-        for number, cell in enumerate(cells):
-            if self._is_done(cell):
-                continue
-            failure = self.failure_file(cell)
-            failure.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                self._run_cell(cell, _cell_progress(progress, cell, number, len(cells)))
-                failure.unlink(missing_ok=True)
-            except Interrupted:
-                raise
-            except Exception as error:
-                failures[cell] = f"{type(error).__name__}: {error}"
-                failure.write_text(traceback.format_exc())
+        with locked(self.out), writing(self.out):
+            for number, cell in enumerate(cells):
+                if self._is_done(cell):
+                    continue
+                failure = self.failure_file(cell)
+                failure.parent.mkdir(parents=True, exist_ok=True)
+                try:
+                    self._run_cell(cell, _cell_progress(progress, cell, number, len(cells)))
+                    failure.unlink(missing_ok=True)
+                except Interrupted:
+                    raise
+                except Exception as error:
+                    failures[cell] = f"{type(error).__name__}: {error}"
+                    failure.write_text(traceback.format_exc())
         return failures
 
     def run_folder(self, cell: Cell) -> RunFolder:
@@ -183,6 +196,8 @@ class LeaveOneDomainOut:
     def _run_cell(self, cell: Cell, progress: Progress | None) -> None:
         config, (validation_file, unseen_file) = self.cell_config(cell), self._score_files(cell)
         (target,) = open_domains(config.targets, config)
+        if (source := trained_on(target, config)) is not None:
+            raise ConfigError(f"{cell.unseen} would not be unseen: it is {source}", key="sources, targets")
         if (method := METHODS[cell.method]).is_classical:
             splits = split_sources(config)
             classical = method.load()([split.train for split in splits])
@@ -200,14 +215,27 @@ class LeaveOneDomainOut:
     def _keep_config(self) -> None:
         """Store the configuration, and refuse another one."""
         file = _config_file(self.out)
-        if file.exists() and load_config(file) != self.config:
+        text = to_yaml(self.config)
+        if file.exists() and _read_config(file) != self.config:
             raise ConfigError(
                 f"{file}: belongs to a protocol with another configuration; choose another folder or remove "
                 "it"
             )
-        self.out.mkdir(parents=True, exist_ok=True)
-        file.write_text(to_yaml(self.config))
-        _format_file(self.out).write_text(f"{FORMAT}\n")
+        if file.exists() and file.read_text() == text:
+            return  # a report of a folder that is read only writes nothing
+        if not file.exists():
+            claim(self.out, [file.name, _format_file(self.out).name])
+        with writing(self.out):
+            file.write_text(text)
+            _format_file(self.out).write_text(f"{FORMAT}\n")
+
+
+def _read_config(file: Path) -> Config:
+    """Read a stored configuration as plain values."""
+    try:
+        return load_config(parse_plain_yaml(file.read_text()))
+    except (OSError, UnicodeDecodeError, ConfigError) as error:
+        raise DataError(f"no configuration of a protocol ({error})", path=str(file)) from None
 
 
 def _config_file(out: Path) -> Path:
@@ -226,8 +254,8 @@ def _check_format(out: Path) -> None:
     version = file.read_text().strip() if file.exists() else "an older format"
     if version != FORMAT:
         raise ConfigError(
-            f"{out}: the protocol's folder is of {version}, not {FORMAT}; choose another folder and run the "
-            "protocol there"
+            f"{out}: the protocol's folder is of {version}, not {FORMAT} (or of no protocol); choose another "
+            "folder and run the protocol there"
         )
 
 

@@ -7,6 +7,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
+_FEWEST = 3
+
 
 def plot_tsne(
     features: Mapping[str, Sequence[NDArray[np.float32]]],
@@ -17,6 +19,8 @@ def plot_tsne(
 ) -> Figure:
     """Draw t-SNE maps of features, a panel for each method.
 
+    Features that have no map, because there are too few different ones, get a panel that says so.
+
     Args:
         features: Features of every domain, (N, D), by method.
         labels: Labels of every domain, (N,).
@@ -24,14 +28,15 @@ def plot_tsne(
         unseen: The domain that was not trained on.
         seed: Seed of t-SNE.
     """
-    from sklearn.manifold import TSNE  # takes a second to import
-
     figure = Figure(figsize=(5 * len(features) + 2, 5), layout="constrained")
     panels = figure.subplots(1, len(features), squeeze=False)
     for axes, (method, by_domain) in zip(panels[0], features.items(), strict=True):
-        joined = np.concatenate(list(by_domain))
-        perplexity = min(30.0, (len(joined) - 1) / 3)
-        places = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(joined)
+        axes.set(title=method, xticks=[], yticks=[])
+        try:
+            places = _map(np.concatenate(list(by_domain)), seed)
+        except ValueError as error:
+            axes.text(0.5, 0.5, f"no map: {error}", ha="center", va="center", wrap=True)
+            continue
         starts = np.cumsum([0, *(len(f) for f in by_domain)])
         for k, (name, label) in enumerate(zip(domains, labels, strict=True)):
             own = places[starts[k] : starts[k + 1]]
@@ -45,9 +50,36 @@ def plot_tsne(
                     linewidths=0.8,
                     label=f"{name}{' (unseen)' if name == unseen else ''}, {kind}",
                 )
-        axes.set(title=method, xticks=[], yticks=[])
-    panels[0][-1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small")
+    for axes in panels[0]:
+        if axes.get_legend_handles_labels()[0]:
+            figure.legend(*axes.get_legend_handles_labels(), loc="outside right center", fontsize="small")
+            break
     return figure
+
+
+def _map(features: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
+    """Places (N, 2) of features (N, D) by t-SNE.
+
+    Raises:
+        ValueError: t-SNE cannot place them; with equal ones scikit-learn ends the process.
+    """
+    from sklearn.manifold import TSNE  # takes a second to import
+
+    if not np.isfinite(features).all():
+        raise ValueError("the features are not finite numbers")
+    # The map does not depend on place and scale; squares of very large or small features would.
+    features = features.astype(np.float64) - features.mean(0, dtype=np.float64)
+    features /= np.abs(features).max() or 1.0
+    different = len(np.unique(features.round(6), axis=0))
+    if different < _FEWEST:
+        raise ValueError(f"only {different} different features among those of {len(features)} samples")
+    if features.shape[1] < 2:
+        features = np.pad(features, ((0, 0), (0, 1)))
+    perplexity = min(30.0, (len(features) - 1) / 3)
+    places: NDArray[np.float32] = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(
+        features.astype(np.float32)
+    )
+    return places
 
 
 def plot_gates(gates: Mapping[str, Mapping[str, Tensor]]) -> Figure:
@@ -60,6 +92,8 @@ def plot_gates(gates: Mapping[str, Mapping[str, Tensor]]) -> Figure:
         gates: Result of :func:`anrl.nn.gate_statistics` by domain.
     """
     layers = list(next(iter(gates.values())))
+    if not layers:
+        raise ValueError("the network has no gates")
     figure = Figure(figsize=(0.45 * len(layers) + 2.5, 3.8), layout="constrained")
     axes = figure.subplots()
     places = np.arange(len(layers))

@@ -99,7 +99,7 @@ def _examples(
     model: Model, domain: Domain, transform: Transform, count: int
 ) -> tuple[Tensor, NDArray[np.uint8], list[int], NDArray[np.float32]]:
     """Load network inputs (n, C, S, S), pictures (n, S, S, 3), labels and depth maps (n, D, D) of samples."""
-    kinds = [domain.of_class(label).evenly_spaced(count) for label in (0, 1)]
+    kinds = [domain.of_class(label).evenly_spaced(count) for label in (0, 1) if label in domain.labels]
     parameter = next(model.parameters())
     plain = Transform(image_size=transform.image_size, color="rgb", output="uint8")
     images, pictures, labels, depths = [], [], [], []

@@ -1,6 +1,6 @@
 """Report sections of a protocol."""
 
-from pathlib import Path
+from functools import partial
 
 from anrl.checkpoint import Checkpoint
 from anrl.config.schema import to_yaml
@@ -18,9 +18,8 @@ from anrl.report.sections import Section, Table
 _MAPPED = ("bn", "in", "adaptive", "anrl")
 
 
-def protocol_sections(out: Path, progress: Progress | None = None) -> list[Section]:
+def protocol_sections(protocol: LeaveOneDomainOut, progress: Progress | None = None) -> list[Section]:
     """All sections of a protocol's report but the environment."""
-    protocol = LeaveOneDomainOut.open(out)
     results = protocol.results()
     table = Section("Results")
     table.notes.append(
@@ -52,12 +51,12 @@ def protocol_sections(out: Path, progress: Progress | None = None) -> list[Secti
         }
         if scores:
             curves.show(
-                plot_roc(scores, f"{unseen} unseen"),
+                partial(plot_roc, scores, f"{unseen} unseen"),
                 f"roc_{unseen}",
                 f"ROC, {unseen} unseen, video level.",
             )
             curves.show(
-                plot_det(scores, f"{unseen} unseen"),
+                partial(plot_det, scores, f"{unseen} unseen"),
                 f"det_{unseen}",
                 f"DET, {unseen} unseen, video level.",
             )
@@ -67,7 +66,7 @@ def protocol_sections(out: Path, progress: Progress | None = None) -> list[Secti
         sections.append(_inside(protocol, protocol.unseen[0], seed, trained, progress))
     config = protocol.config
     domains = open_domains([*config.sources, *config.targets], config)
-    data = data_section(domains, [])
+    data = data_section(domains, ["unseen in turn"] * len(domains))
     citations = {name: kind.citation for name, kind in METHODS.items()}
     cited = [[titles()[m], citations[m]] for m in protocol.methods if citations[m]]
     methods = Section("Methods", tables=[Table("Where they come from", [["", ""], *cited])] if cited else [])
@@ -84,17 +83,21 @@ def _inside(
     for number, method in enumerate(methods):
         cell = Cell(unseen, method, seed)
         config = protocol.cell_config(cell)
-        checkpoint = Checkpoint.read(protocol.run_folder(cell).best)
         device = pick_device(config.device)
-        model = checkpoint.model().to(device)
         targets = open_domains(config.targets, config)
         domains = [*targets, *open_domains(config.sources, config)]
         if progress is not None:
             progress(number, len(methods), f"features of {titles()[method]}")
-        features[titles()[method]] = [
-            video_features(model, domain, config.transform, device) for domain in domains
-        ]
+        try:
+            model = Checkpoint.read(protocol.run_folder(cell).best).model().to(device)
+            features[titles()[method]] = [
+                video_features(model, domain, config.transform, device) for domain in domains
+            ]
+        except FloatingPointError as error:
+            section.warnings.append(f"{titles()[method]}: {error}.")
+            continue
         if method == methods[-1] and config.model.norm == "adaptive":
             show_gates(section, model, domains, config)
-    show_features(section, features, domains, targets)
+    if features:
+        show_features(section, features, domains, targets)
     return section

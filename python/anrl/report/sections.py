@@ -2,6 +2,7 @@
 
 import base64
 import io
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from matplotlib.figure import Figure
@@ -15,6 +16,8 @@ class Table:
 
     title: str
     rows: list[list[str]]
+    name: str = ""
+    """Name of its files; by default the title."""
 
 
 @dataclass
@@ -44,6 +47,11 @@ class Section:
     pictures: list[Picture] = field(default_factory=list)
     code: list[str] = field(default_factory=list)
 
-    def show(self, figure: Figure, name: str, caption: str) -> None:
-        """Add a figure to the section."""
-        self.pictures.append(Picture(figure, as_file_name(name), caption))
+    def show(self, make: Callable[[], Figure], name: str, caption: str) -> None:
+        """Add a figure to the section; a note, if the data have too few samples or classes to make it."""
+        try:
+            figure = make()
+        except (ArithmeticError, IndexError, ValueError) as error:
+            self.warnings.append(f"No figure {name}: {error}.")
+        else:
+            self.pictures.append(Picture(figure, as_file_name(name), caption))

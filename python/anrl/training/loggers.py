@@ -34,11 +34,13 @@ def open_log(config: Config, steps: int, epochs: int) -> Iterator[Log]:
     kept = [line for line in _lines(file) if _is_before(line, steps, epochs)]
     with replacing(file) as partial:
         partial.write_text("".join(line + "\n" for line in kept))
-    with open(file, "a") as stream, _SERVICES[config.logger](config) as service:
+    # Without a buffer, which would be written once more, and fail once more, when the file is closed.
+    with open(file, "ab", buffering=0) as stream, _SERVICES[config.logger](config) as service:
 
         def log(entry: Entry, step: int) -> None:
-            stream.write(json.dumps(entry) + "\n")
-            stream.flush()
+            rest = memoryview(f"{json.dumps(entry)}\n".encode())
+            while rest:
+                rest = rest[stream.write(rest) :]
             if service is not None:
                 service({k: v for k, v in _numbers(entry) if k != "step"}, step)
 

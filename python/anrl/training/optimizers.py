@@ -3,6 +3,7 @@
 import difflib
 import inspect
 import json
+import warnings
 from collections.abc import Iterable
 from types import ModuleType
 from typing import Any
@@ -15,26 +16,39 @@ from anrl.config.schema import OptimizerConfig, SchedulerConfig
 from anrl.errors import ConfigError
 
 Scheduler = lr_scheduler.LRScheduler
+_UNSUITED = {
+    "LBFGS": "evaluates its loss several times a step",
+    "SparseAdam": "takes sparse gradients only",
+}
 
 
 def make_optimizer(settings: OptimizerConfig, parameters: Iterable[nn.Parameter]) -> Optimizer:
     """The optimizer that a configuration names.
 
     Raises:
-        ConfigError: there is none of that name, it needs its loss evaluated anew (LBFGS), or an option is
-            wrong.
+        ConfigError: there is none of that name, an option is wrong, or it cannot take a step with dense
+            gradients that are computed once (LBFGS, SparseAdam).
     """
+    parameters = list(parameters)
+    if (reason := _UNSUITED.get(settings.name)) is not None:
+        raise ConfigError(f"{settings.name} {reason}; choose another", key="optimizer.name")
     chosen = _find(torch.optim, settings.name, Optimizer, "optimizer.name")
-    if chosen is torch.optim.LBFGS:
-        raise ConfigError("optimizer.name: LBFGS evaluates its loss several times a step; choose another")
     options = {"lr": settings.lr, "weight_decay": settings.weight_decay} | settings.options
     if "weight_decay" not in inspect.signature(chosen).parameters and not settings.weight_decay:
         del options["weight_decay"]
     try:
         made: Optimizer = chosen(parameters, **options)
-        return made
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"optimizer: {settings.name} cannot be made: {error}") from None
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ConfigError(f"optimizer: {settings.name} cannot be made: {_line(error)}") from None
+    twin = nn.Parameter(torch.zeros_like(parameters[0]))
+    twin.grad = torch.zeros_like(twin)
+    try:
+        chosen([twin], **options).step()
+    except Exception as error:
+        raise ConfigError(
+            f"{settings.name} cannot take a step ({_line(error)}); change optimizer.options", key="optimizer"
+        ) from None
+    return made
 
 
 def make_scheduler(settings: SchedulerConfig, optimizer: Optimizer) -> Scheduler | None:
@@ -54,8 +68,8 @@ def make_scheduler(settings: SchedulerConfig, optimizer: Optimizer) -> Scheduler
         options = {"mode": "max"} | options
     try:
         made: Scheduler = chosen(optimizer, **options)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"scheduler: {settings.name} cannot be made: {error}") from None
+    except (TypeError, ValueError, ArithmeticError, AttributeError) as error:
+        raise ConfigError(f"scheduler: {settings.name} cannot be made: {_line(error)}") from None
     try:
         json.dumps(made.state_dict())
     except TypeError:
@@ -63,6 +77,54 @@ def make_scheduler(settings: SchedulerConfig, optimizer: Optimizer) -> Scheduler
             f"scheduler.name: {settings.name} cannot be stored in a checkpoint; choose another"
         ) from None
     return made
+
+
+def check_length(scheduler: Scheduler | None, steps: int) -> None:
+    """Check that a schedule is as long as a training that takes so many of its steps.
+
+    Raises:
+        ConfigError: it is shorter.
+    """
+    if isinstance(scheduler, lr_scheduler.OneCycleLR) and scheduler.total_steps < steps:
+        raise ConfigError(
+            f"the cycle ends after {scheduler.total_steps} steps of the scheduler, and the training has "
+            f"{steps}; set total_steps={steps}",
+            key="scheduler.options",
+        )
+
+
+def step_optimizer(optimizer: Optimizer) -> None:
+    """Take a step.
+
+    Raises:
+        ConfigError: the optimizer cannot, with its options or its restored state.
+    """
+    try:
+        optimizer.step()
+    except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError) as error:
+        raise ConfigError(
+            f"{type(optimizer).__name__} cannot go on: {_line(error)}", key="optimizer.options"
+        ) from None
+
+
+def step_scheduler(scheduler: Scheduler, validation_auc: float = 0.0) -> None:
+    """Step a scheduler after a step of the optimizer, or after an epoch with the AUC that it had.
+
+    Raises:
+        ConfigError: the scheduler cannot go on with its options or its restored state.
+    """
+    with warnings.catch_warnings():
+        # In a run that is resumed at the end of an epoch, the optimizer's steps were another process's.
+        warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")
+        try:
+            if isinstance(scheduler, lr_scheduler.ReduceLROnPlateau):
+                scheduler.step(validation_auc)
+            else:
+                scheduler.step()
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+            raise ConfigError(
+                f"{type(scheduler).__name__} cannot go on: {_line(error)}", key="scheduler.options"
+            ) from None
 
 
 @torch.no_grad()
@@ -74,6 +136,10 @@ def update_average(average: nn.Module, model: nn.Module, decay: float, step: int
             mean.lerp_(value, 1 - decay)
         else:
             mean.copy_(value)
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _find(module: ModuleType, name: str, kind: type, key: str) -> Any:

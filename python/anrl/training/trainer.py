@@ -2,12 +2,12 @@
 
 import copy
 import math
+import os
 import signal
 import threading
 import time
-import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -16,7 +16,6 @@ from typing import Any, NoReturn
 import numpy as np
 import torch
 from torch import nn
-from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from anrl.checkpoint import Checkpoint
 from anrl.config import Config
@@ -24,7 +23,7 @@ from anrl.config.schema import to_yaml
 from anrl.data import Batch, DomainBatch, DomainLoader
 from anrl.device import keep_freed_memory, pick_device
 from anrl.distributed import Ranks, is_lost, join_ranks
-from anrl.errors import ConfigError, Interrupted, ProcessLostError
+from anrl.errors import ConfigError, DataError, Interrupted, ProcessLostError
 from anrl.evaluation.run_folder import RunFolder
 from anrl.evaluation.score_files import write_scores
 from anrl.evaluation.splits import split_sources
@@ -32,9 +31,17 @@ from anrl.methods.meta_step import DomainLosses
 from anrl.methods.registry import find_method
 from anrl.models import build_model
 from anrl.nn import convert_sync_adaptive_norm, recompute_norms
+from anrl.output_folder import claim, locked
 from anrl.progress import Progress
 from anrl.training.loggers import Log, open_log
-from anrl.training.optimizers import Scheduler, make_optimizer, make_scheduler, update_average
+from anrl.training.optimizers import (
+    check_length,
+    make_optimizer,
+    make_scheduler,
+    step_optimizer,
+    step_scheduler,
+    update_average,
+)
 from anrl.training.state import State, restore
 from anrl.training.validation import Validation, validate
 
@@ -51,10 +58,12 @@ def train(config: Config, progress: Progress | None = None) -> Path:
     every batch, and the first one writes. ``config.output_dir`` must be a folder that all of them see.
 
     Raises:
-        ConfigError: the configuration does not fit what is in ``config.output_dir`` or the number of
-            processes, or the device is missing.
+        ConfigError: the configuration does not fit what is in ``config.output_dir``, the number of processes
+            or the memory, another process trains in ``config.output_dir`` or it cannot be written to, or the
+            device is missing.
         DataError: a pack or a sample cannot be read, or a checkpoint cannot be written.
-        FloatingPointError: a loss or a gradient is not finite; ``failed.safetensors`` is the state before.
+        FloatingPointError: a loss or a gradient is not finite, and ``failed.safetensors`` is the state
+            before; or a score on validation data is not.
         Interrupted: Ctrl-C or SIGTERM; the same call goes on where it stopped.
         ProcessLostError: another process of the job ended; the same call goes on from the last checkpoint.
     """
@@ -62,7 +71,9 @@ def train(config: Config, progress: Progress | None = None) -> Path:
         try:
             trainer = Trainer(config, ranks, stop, progress if ranks.is_first else None)
             trainer.setup()
-            return trainer.fit()
+            with trainer.folder():
+                trainer.resume()
+                best = trainer.fit()
         except RuntimeError as error:
             if ranks.world_size == 1 or not is_lost(error):
                 raise
@@ -70,10 +81,13 @@ def train(config: Config, progress: Progress | None = None) -> Path:
                 f"another process of the job ended ({' '.join(str(error).split())[:200]}); what it printed "
                 f"tells why. The same command goes on from the last checkpoint in {config.output_dir}"
             ) from error
+    if stop.is_set():
+        raise Interrupted(f"stopped after the last step; {best} and everything else is there")
+    return best
 
 
 class Trainer:
-    """A training run of one process: :meth:`setup`, then :meth:`fit`.
+    """A training run of one process: :meth:`setup`, then in :meth:`folder` :meth:`resume` and :meth:`fit`.
 
     Args:
         config: The run.
@@ -99,8 +113,9 @@ class Trainer:
         self.mean_gate: float | None = None
 
     def setup(self) -> None:
-        """Open the data, build method, optimizer and loader, and restore an unfinished run."""
+        """Open the data, and build method, optimizer and loader."""
         config, ranks = self.config, self.ranks
+        _check_memory(config, ranks)
         self.splits = split_sources(config)
         if self.device.type == "cpu":
             keep_freed_memory()
@@ -116,8 +131,44 @@ class Trainer:
         )
         accumulation = config.optimizer.gradient_accumulation_steps
         self.steps_per_epoch = math.ceil(len(self.loader) / accumulation)
+        self.before = [buffer.clone() for buffer in self.state.method.buffers()]
+
+    @contextmanager
+    def folder(self) -> Iterator[None]:
+        """Keep the folder of the run for this job; only its first process writes there."""
+        with ExitStack() as stack:
+            reason = ""
+            if self.ranks.is_first:
+                try:
+                    stack.enter_context(locked(self.run.path))
+                    if not self.run.last.exists():
+                        claim(self.run.path, (file.name for file in self.run.files))
+                except (ConfigError, DataError) as error:
+                    reason = str(error)
+            (reason, *_) = self.ranks.gather_texts([reason])
+            if reason:
+                raise ConfigError(reason, key="output_dir")
+            try:
+                yield
+            except OSError as error:
+                raise ConfigError(
+                    f"{error.filename or self.run.path} cannot be written "
+                    f"({error.strerror or type(error).__name__}); make room, or choose another folder",
+                    key="output_dir",
+                ) from None
+
+    def resume(self) -> None:
+        """Restore an unfinished run, if there is one."""
+        config, ranks = self.config, self.ranks
         if self.run.last.exists():
             _resume(config, self.run.last, self.state)
+            if self.state.progress.step > self.steps_per_epoch:
+                raise DataError(
+                    f"progress: step: {self.state.progress.step}, and an epoch has {self.steps_per_epoch}",
+                    path=str(self.run.last),
+                )
+        by_step = config.scheduler.interval == "step"
+        check_length(self.state.scheduler, config.epochs * (self.steps_per_epoch if by_step else 1))
         if len(set(ranks.gather_texts([str(self.steps_done)]))) > 1:
             raise ConfigError(
                 f"not all processes see {self.run.last}; choose a folder that they share", key="output_dir"
@@ -149,7 +200,7 @@ class Trainer:
                 validation = validate(config, self._evaluated(), self.splits, self.device, self.ranks)
                 progress.thresholds, self.mean_gate = validation.thresholds, validation.mean_gate
                 if state.scheduler is not None and config.scheduler.interval == "epoch":
-                    _step_scheduler(state.scheduler, validation.validation_auc)
+                    step_scheduler(state.scheduler, validation.validation_auc)
                 log({"epoch": progress.epoch} | validation.entry() | speed, self.steps_done)
                 if validation.selection_auc > progress.best_auc:
                     progress.best_epoch = progress.epoch
@@ -204,6 +255,7 @@ class Trainer:
         """A step of the optimizer; returns its entry in the log, and whether to stop."""
         config, state = self.config, self.state
         state.optimizer.zero_grad()
+        self._copy_buffers(list(state.method.buffers()), self.before)
         computed = []
         for number, batch in enumerate(group, first):
             _seed(config.seed, number, self.ranks.rank)
@@ -226,16 +278,22 @@ class Trainer:
         rate = state.optimizer.param_groups[0]["lr"]
         if config.optimizer.max_grad_norm is not None:
             nn.utils.clip_grads_with_norm_(state.method.parameters(), config.optimizer.max_grad_norm, norm)
-        state.optimizer.step()
+        step_optimizer(state.optimizer)
         if state.average is not None:
             update_average(state.average, state.method.model, config.optimizer.ema_decay, self.steps_done)
         if state.scheduler is not None and config.scheduler.interval == "step":
-            state.scheduler.step()
+            step_scheduler(state.scheduler)
         names = [split.train.name for split in self.splits]
         entry: dict[str, Any] = {"lr": rate, "loss": total_loss, "gradient_norm": float(norm)}
         entry |= {name: float(by_domain.mean()) for name, by_domain in mean.items()}
         entry["accuracy_by_domain"] = dict(zip(names, mean["accuracy"].tolist(), strict=True))
         return entry, bool(stop)
+
+    @staticmethod
+    @torch.no_grad()
+    def _copy_buffers(buffers: Sequence[torch.Tensor], to: Sequence[torch.Tensor]) -> None:
+        for buffer, copied in zip(buffers, to, strict=True):
+            copied.copy_(buffer)
 
     def _domain_batches(self, batch: Batch) -> list[DomainBatch]:
         normalize = self.config.transform.normalize
@@ -276,7 +334,6 @@ class Trainer:
         if not self.ranks.is_first:
             yield lambda entry, step: None
             return
-        self.run.path.mkdir(parents=True, exist_ok=True)
         self.run.config.write_text(to_yaml(self.config))
         with open_log(self.config, self.steps_done, self.state.progress.epoch) as log:
             yield log
@@ -289,11 +346,27 @@ class Trainer:
             for i in batch.index[:, k].tolist()
         ]
         keys = self.ranks.gather_texts(keys)
+        # Statistics and centers change in the forward pass.
+        self._copy_buffers(self.before, list(self.state.method.buffers()))
         self.save(self.run.failed)
         what = f"the loss is {loss}" if not math.isfinite(loss) else f"the norm of the gradient is {norm}"
         raise FloatingPointError(
             f"{what} at step {self.steps_done}; a lower optimizer.lr or optimizer.max_grad_norm may help. "
-            f"{self.run.failed} has the weights before it. Samples of the step: {', '.join(keys)}"
+            f"{self.run.failed} has the state before it. Samples of the step: {', '.join(keys)}"
+        )
+
+
+def _check_memory(config: Config, ranks: Ranks) -> None:
+    """Refuse batches that cannot fit, which would take minutes to fail."""
+    size = config.transform.image_size
+    samples = len(config.sources) * (config.batch_size // ranks.world_size)
+    needed = 4 * samples * config.transform.channels * size**2
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if 4 * needed > memory:
+        raise ConfigError(
+            f"{config.batch_size} samples of {len(config.sources)} domains at {size} x {size} pixels are "
+            f"{needed / 1e9:.3g} GB a batch, and this machine has {memory / 1e9:.3g} GB; take fewer",
+            key="batch_size",
         )
 
 
@@ -317,17 +390,6 @@ def _resume(config: Config, last: Path, state: State) -> None:
             key="output_dir",
         )
     restore(checkpoint, state)
-
-
-def _step_scheduler(scheduler: Scheduler, validation_auc: float) -> None:
-    """Step a scheduler at the end of an epoch."""
-    if isinstance(scheduler, ReduceLROnPlateau):
-        scheduler.step(validation_auc)
-        return
-    with warnings.catch_warnings():
-        # In a run that is resumed at the end of an epoch, the optimizer's steps were another process's.
-        warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")
-        scheduler.step()
 
 
 def _seed(seed: int, number: int, rank: int) -> None:
