@@ -52,6 +52,8 @@ import os, signal, sys
 from anrl.data import pack, read_list
 def die(done, total, message=""):
     if done == 5:
+        if signal.{signal} != signal.SIGKILL:
+            signal.signal(signal.{signal}, signal.SIG_DFL)  # a test run under nohup ignores SIGHUP
         os.kill(os.getpid(), signal.{signal})
         signal.pause()
 pack(sys.argv[1], read_list(sys.argv[2]), root=sys.argv[3], overwrite=True, progress=die)
