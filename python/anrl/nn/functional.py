@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from anrl.nn.gates import gate_formula
-from anrl.ops import BatchMoments, GateFormula, sizes
+from anrl.ops import BatchMoments, GateFormula
 from anrl.ops import adaptive_norm as _adaptive_norm
 from anrl.ops.gates import GIVEN
+from anrl.ops.operators import sizes
 
 
 def adaptive_norm(
