@@ -10,7 +10,7 @@ from anrl.models.base import Model
 from anrl.models.conv_block import ConvBlock
 from anrl.models.heads import DepthEstimator
 from anrl.nn import NormLayer
-from anrl.ops import sizes
+from anrl.ops.operators import sizes
 
 
 class ANRLNet(Model):

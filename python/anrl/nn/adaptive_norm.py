@@ -14,6 +14,7 @@ from anrl.nn import functional as F
 from anrl.nn.gates import Device, Gate, make_gate
 from anrl.nn.refusals import Eps, is_taken_for_batch_norm, leaf_of_graph, refuse_script
 from anrl.nn.sync_batch_norm import shared_moments
+from anrl.ops.operators import sizes, without_autocast
 
 
 class AdaptiveNorm(_BatchNorm):
@@ -94,7 +95,7 @@ class AdaptiveNorm(_BatchNorm):
 
     def _normalize(self, x: Tensor) -> Tensor:
         self._check_input_dim(x)
-        if ops.sizes(x)[1] != self.num_features:
+        if sizes(x)[1] != self.num_features:
             raise ValueError(f"expected {self.num_features} channels, got input of size {tuple(x.shape)}")
         momentum: float | Tensor = 0.0 if self.momentum is None else self.momentum
         running = self.running_mean, self.running_var
@@ -156,7 +157,7 @@ class AdaptiveNorm(_BatchNorm):
         if x.shape[2:].numel() == 1:
             return x.new_ones(x.shape[:2])
         mean, _ = ops.instance_moments(x)
-        with ops.without_autocast(x.device):
+        with without_autocast(x.device):
             return self.gate(mean)
 
     def extra_repr(self) -> str:

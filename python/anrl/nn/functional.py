@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from anrl.nn.gates import gate_formula
-from anrl.ops import BatchMoments, GateFormula, sizes
+from anrl.ops import BatchMoments, GateFormula
 from anrl.ops import adaptive_norm as _adaptive_norm
 from anrl.ops.gates import GIVEN
+from anrl.ops.operators import is_traced, sizes
 
 
 def adaptive_norm(
@@ -87,9 +88,9 @@ def adaptive_norm(
         formula = gate_formula(gate) if isinstance(gate, str) else gate
     named = {"weight": weight, "bias": bias, "instance_weight": instance_weight}
     named |= {"instance_bias": instance_bias, "running_mean": running_mean, "running_var": running_var}
-    is_traced = torch.jit.is_tracing()
+    traced = is_traced()
     for name, tensor in named.items():
-        if tensor is not None and not is_traced and tensor.shape != (channels,):
+        if tensor is not None and not traced and tensor.shape != (channels,):
             raise ValueError(f"{name} should contain {channels} elements, not {tuple(tensor.shape)}")
     if batch * channels * size == 0 and moments is None:
         return x.clone()

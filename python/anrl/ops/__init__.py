@@ -3,7 +3,7 @@
 from anrl.ops.adaptive_norm import BatchMoments, adaptive_norm, batch_moments
 from anrl.ops.center_distance import center_distances, center_distances_reference
 from anrl.ops.gates import GateFormula
-from anrl.ops.operators import references_only, sizes, without_autocast
+from anrl.ops.operators import references_only
 from anrl.ops.recompute import recompute_norms
 from anrl.ops.scale_shift import (
     instance_moments,
@@ -25,6 +25,4 @@ __all__ = [
     "references_only",
     "scale_shift",
     "scale_shift_reference",
-    "sizes",
-    "without_autocast",
 ]

@@ -105,11 +105,16 @@ def without_autocast(device: torch.device) -> AbstractContextManager[Any]:
     return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
 
 
+def is_traced() -> bool:
+    """Whether ``torch.jit.trace`` runs, or an exporter that works by it."""
+    return not torch.compiler.is_compiling() and torch._C._get_tracing_state() is not None
+
+
 def sizes(x: Tensor) -> Sequence[int]:
     """The shape of x for checks: while ``torch.jit.trace`` runs, without a part in the trace."""
-    state = None if torch.compiler.is_compiling() else torch._C._get_tracing_state()
-    if state is None:
+    if not is_traced():
         return x.shape
+    state = torch._C._get_tracing_state()
     pause: Callable[[Any], None] = torch._C._set_tracing_state  # type: ignore[attr-defined]  # not in its stub
     pause(None)
     try:
