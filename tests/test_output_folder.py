@@ -48,6 +48,11 @@ def test_a_full_disk_is_one_sentence():
         raise OSError(errno.ENOSPC, "No space left on device")
 
 
+def test_a_reader_who_stops_reading_is_no_full_disk():
+    with pytest.raises(BrokenPipeError), writing("page.html"):
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+
 def test_a_lock_is_for_one_and_ends_with_its_process(tmp_path):
     code = (
         "import sys, time\nfrom anrl.output_folder import locked\n"

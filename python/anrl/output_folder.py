@@ -23,6 +23,8 @@ def writing(place: str | os.PathLike[str]) -> Iterator[None]:
     """
     try:
         yield
+    except BrokenPipeError:  # whoever reads what is printed has read enough
+        raise
     except OSError as error:
         reason = error.strerror or str(error) or type(error).__name__
         path = str(error.filename2 or error.filename or place)
