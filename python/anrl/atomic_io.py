@@ -8,7 +8,7 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yields a path beside ``path`` to write to, which takes its place when the block is done.
+    """Yield a path beside ``path`` to write to, which takes its place when the block is done.
 
     If the block fails, what was at ``path`` is still there, and nothing is left beside it.
     """

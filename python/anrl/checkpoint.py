@@ -53,7 +53,7 @@ class Checkpoint:
 
     @classmethod
     def read(cls, path: str | Path) -> "Checkpoint":
-        """Reads a checkpoint.
+        """Read a checkpoint.
 
         Raises:
             DataError: the file is missing, no checkpoint of anrl, damaged, or a part of it makes no sense.

@@ -11,7 +11,7 @@ _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # of malloc.h
 
 
 def keep_freed_memory() -> bool:
-    """Lets this process keep the memory of freed tensors for the next ones, up to 2 GB each.
+    """Let this process keep the memory of freed tensors for the next ones, up to 2 GB each.
 
     By default glibc returns large blocks to the system and takes fresh pages for the next tensor, which costs
     more than computing it. It is what the environment variables ``MALLOC_MMAP_THRESHOLD_``,

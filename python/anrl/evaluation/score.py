@@ -73,7 +73,7 @@ def scores_of(domain: Domain, score: NDArray[np.float64]) -> Scores:
 def video_features(
     model: nn.Module, domain: Domain, transform: Transform, device: torch.device
 ) -> NDArray[np.float32]:
-    """Features of a domain's videos, averaged over pixels and frames.
+    """Compute the features of a domain's videos, averaged over pixels and frames.
 
     Returns:
         (videos, D), in the order of their first frames.
@@ -86,7 +86,7 @@ def video_features(
 
 
 def video_labels(domain: Domain) -> NDArray[np.int64]:
-    """Labels of a domain's videos, (videos,), in the order of their first frames."""
+    """List the labels of a domain's videos, (videos,), in the order of their first frames."""
     return domain.labels[np.unique(_videos(domain), return_index=True)[1]]
 
 
@@ -99,7 +99,7 @@ def _videos(domain: Domain) -> NDArray[np.int64]:
 def domain_gates(
     model: nn.Module, domain: Domain, transform: Transform, samples: int = 64
 ) -> dict[str, Tensor]:
-    """Gates of a network on samples spread evenly over a domain; see :func:`anrl.nn.gate_statistics`."""
+    """Average the gates of a network on samples spread evenly over a domain; see :func:`anrl.nn.gate_statistics`."""
     parameter = next(model.parameters())
     return gate_statistics(
         model, _inputs(domain.evenly_spaced(samples), transform, parameter.device, parameter.dtype)

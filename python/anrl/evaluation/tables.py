@@ -32,14 +32,14 @@ def levels(evaluation: Evaluation) -> dict[str, dict[str, Evaluation]]:
 
 
 def text_rows(columns: Mapping[str, Evaluation]) -> list[list[str]]:
-    """Evaluations side by side: a row of column names, then one for every metric, its name first."""
+    """Tabulate evaluations side by side: a row of column names, then one for every metric, its name first."""
     texts = [metric_texts(evaluation) for evaluation in columns.values()]
     names = dict.fromkeys(name for column in texts for name in column)
     return [["", *columns], *([name, *(column.get(name, "") for column in texts)] for name in names)]
 
 
 def csv_rows(summaries: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[list[object]]:
-    """Summaries by level and column: a row of column names, then one for every level and metric.
+    """Tabulate summaries by level and column: a row of column names, then one for every level and metric.
 
     Nested metrics have names with dots: "intervals_95.auc.low".
     """

@@ -57,7 +57,7 @@ def meta_step(
     reduce_gradients: Callable[[Sequence[Tensor]], Sequence[Tensor]] | None = None,
     batch_statistics: Literal["domain", "joint"] = "domain",
 ) -> tuple[Tensor, MetaStepLosses]:
-    """Computes the loss of one step; ``loss.backward()`` and an optimizer step are the caller's.
+    """Compute the loss of one meta-learning step; ``loss.backward()`` and an optimizer step are the caller's.
 
     The losses of the meta-train domains give one gradient step of size ``inner_lr`` on the gates (or on other
     parameters, ``inner_parameters``); the meta-test domains are forwarded with those fast weights.
@@ -136,7 +136,7 @@ def meta_step(
 def _differentiated(
     loss: Tensor, model: Model, inner: dict[str, nn.Parameter]
 ) -> tuple[list[Tensor], Tensor]:
-    """The gradients of the adapted parameters, and the loss with a graph that only knows its gradient.
+    """Compute the gradients of ``inner``, and the loss with a graph that only knows its gradient.
 
     One backward pass gives both, and the memory of the loss's own graph is free for what comes next.
     """
@@ -153,7 +153,7 @@ def joint_step(
     batches: Sequence[DomainBatch],
     weights: LossWeights | None = None,
 ) -> tuple[Tensor, list[DomainLosses]]:
-    """The step without meta-learning: all domains in one forward pass, their losses added.
+    """Compute the loss without meta-learning: all domains in one forward pass, their losses added.
 
     Args:
         model: The network.
@@ -188,7 +188,7 @@ def joint_loss(
     calibration: DualCalibration | None,
     weights: LossWeights,
 ) -> tuple[Tensor, list[DomainLosses]]:
-    """The sum of all domains' weighted losses, and what they are made of."""
+    """Add the weighted losses of all domains; return the losses of each, too."""
     results = [
         domain_loss(output, batch, domain, calibration, weights)
         for domain, (output, batch) in enumerate(zip(outputs, batches, strict=True))

@@ -26,7 +26,7 @@ _LEAVES = [
 
 
 def tface_to_anrl(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Renames the parameters of an official checkpoint for :class:`anrl.models.ANRLNet`.
+    """Rename the parameters of an official checkpoint for :class:`anrl.models.ANRLNet`.
 
     A prefix ``module.`` (DistributedDataParallel) is dropped. Names of a bare conv block (``conv.weight``,
     ``BN.weight``, …) map to those of :class:`anrl.models.ConvBlock`.
@@ -47,7 +47,7 @@ def anrl_to_tface(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _rename(name: str, side: int) -> str:
-    """Renames from side 0 (official) to 1 (ours) or back."""
+    """Rename from side 0 (official) to 1 (ours) or back."""
     step = -1 if side == 0 else 1
     place, leaf = "", name
     for pair in _PLACES:

@@ -21,12 +21,12 @@ class Log(Protocol):
     """Takes the entries of a run."""
 
     def __call__(self, entry: Entry, step: int) -> None:
-        """Writes an entry about what was known after ``step`` steps."""
+        """Write an entry after ``step`` steps."""
 
 
 @contextmanager
 def open_log(config: Config, steps: int, epochs: int) -> Iterator[Log]:
-    """The log of a run that begins, or goes on after ``steps`` steps and ``epochs`` epochs.
+    """Open the log of a run, new or resumed after ``steps`` steps and ``epochs`` epochs.
 
     What the file has beyond these (an earlier run was killed after its last checkpoint) is cut off.
     """

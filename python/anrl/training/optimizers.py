@@ -23,7 +23,7 @@ _UNSUITED = {
 
 
 def make_optimizer(settings: OptimizerConfig, parameters: Iterable[nn.Parameter]) -> Optimizer:
-    """The optimizer that a configuration names.
+    """Build the optimizer that a configuration names.
 
     Raises:
         ConfigError: there is none of that name, an option is wrong, or it cannot take a step with dense
@@ -52,7 +52,7 @@ def make_optimizer(settings: OptimizerConfig, parameters: Iterable[nn.Parameter]
 
 
 def make_scheduler(settings: SchedulerConfig, optimizer: Optimizer) -> Scheduler | None:
-    """The scheduler that a configuration names, or None.
+    """Build the learning-rate scheduler that a configuration names, or None.
 
     Raises:
         ConfigError: there is none of that name, an option is wrong or missing, or its state is not made of
@@ -129,7 +129,7 @@ def step_scheduler(scheduler: Scheduler, validation_auc: float = 0.0) -> None:
 
 @torch.no_grad()
 def update_average(average: nn.Module, model: nn.Module, decay: float, step: int) -> None:
-    """Moves the average of the weights and running statistics; in the first steps it forgets faster."""
+    """Update the average of the weights and running statistics; in the first steps it forgets faster."""
     decay = min(decay, (1 + step) / (10 + step))
     for mean, value in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
         if mean.is_floating_point():

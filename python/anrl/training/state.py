@@ -52,12 +52,12 @@ class State:
         return tensors
 
     def settings(self) -> dict[str, Any]:
-        """What else the optimizer and the scheduler know."""
+        """Settings of the optimizer and the scheduler that are no tensors."""
         groups = [{k: v for k, v in group.items() if k != "params"} for group in self.optimizer.param_groups]
         return {"groups": groups, "scheduler": self.scheduler and self.scheduler.state_dict()}
 
     def save(self, path: Path, config: Config) -> None:
-        """Writes a checkpoint beside ``path`` and renames it, so that ``path`` is whole at any time.
+        """Write a checkpoint beside ``path`` and renames it, so that ``path`` is whole at any time.
 
         Raises:
             DataError: it could not be written; what was at ``path`` is still there.
@@ -81,7 +81,7 @@ class State:
 
 
 def restore(checkpoint: Checkpoint, state: State) -> None:
-    """Sets a run to where this one stood.
+    """Restore a run from a checkpoint.
 
     Raises:
         DataError: the checkpoint does not fit the run; the message names the tensor or the key.

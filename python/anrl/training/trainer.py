@@ -218,7 +218,7 @@ class Trainer:
             self.state.save(path, self.config)
 
     def _epoch(self, log: Log) -> dict[str, float]:
-        """The steps that are left of an epoch; returns how fast they were."""
+        """Take the remaining steps of an epoch; return their speed."""
         config, progress = self.config, self.state.progress
         accumulation = config.optimizer.gradient_accumulation_steps
         images, waited, started = 0, 0.0, time.monotonic()
@@ -252,7 +252,7 @@ class Trainer:
         return speed
 
     def _step(self, group: Sequence[Batch], first: int) -> tuple[dict[str, Any], bool]:
-        """A step of the optimizer; returns its entry in the log, and whether to stop."""
+        """Take an optimizer step; return its entry in the log, and whether to stop."""
         config, state = self.config, self.state
         state.optimizer.zero_grad()
         self._copy_buffers(list(state.method.buffers()), self.before)
@@ -410,7 +410,7 @@ def _line(entry: dict[str, Any], gate: float | None, speed: dict[str, float]) ->
 
 @contextmanager
 def _stop_signals(ranks: Ranks) -> Iterator[threading.Event]:
-    """Turns Ctrl-C and SIGTERM into an event, so that a step is finished and saved.
+    """Turn Ctrl-C and SIGTERM into an event, so that a step is finished and saved.
 
     A second signal kills, unless there are several processes: torchrun sends one of its own.
     """

@@ -56,7 +56,7 @@ class Validation:
 def validate(
     config: Config, model: nn.Module, splits: Sequence[Split], device: torch.device, ranks: Ranks
 ) -> Validation:
-    """Scores the validation samples, and the targets if the configuration chooses by them."""
+    """Score the validation samples, and the targets if the configuration chooses by them."""
 
     def score(domain: Domain) -> Scores:
         return score_domain(model, domain, config.transform, device, ranks=ranks)[0]
