@@ -28,7 +28,7 @@ from torch.nn import functional as F
 from anrl.data import DomainBatch
 from anrl.device import keep_freed_memory
 from anrl.losses import DualCalibration
-from anrl.methods.meta_step import LossWeights, meta_step
+from anrl.methods.meta_learning import LossWeights, meta_step
 from anrl.models import ANRLNet
 from anrl.models.conv_block import ConvBlock
 from anrl.nn import recompute_norms

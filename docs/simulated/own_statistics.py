@@ -19,7 +19,7 @@ from anrl import Checkpoint, Config
 from anrl.data import Domain, DomainBatch, DomainLoader, Transform
 from anrl.evaluation import open_domains, score_domain
 from anrl.experiments import LeaveOneDomainOut, titles
-from anrl.methods.meta_step import meta_step
+from anrl.methods.meta_learning import meta_step
 from anrl.metrics import Scores, auc
 from anrl.models import Model
 from anrl.nn import gate_parameters

@@ -132,7 +132,7 @@ def test_official_names_round_trip():
 @pytest.mark.timeout(1200)
 def test_full_network_and_meta_step():
     from anrl.data import DomainBatch
-    from anrl.methods.meta_step import LossWeights, meta_step
+    from anrl.methods.meta_learning import LossWeights, meta_step
 
     golden = dict(np.load(GOLDEN / "meta_step.npz"))
     model, generator = official_network()

@@ -113,7 +113,7 @@ def test_the_discriminator_learns_what_the_network_unlearns():
 def reversed_gradient(method, batches, weight):
     from torch.nn import functional as F
 
-    from anrl.methods.meta_step import forward_jointly
+    from anrl.methods.meta_learning import forward_jointly
 
     features = F.normalize(
         torch.cat([o.features.mean((2, 3)) for o in forward_jointly(method.model, batches)])

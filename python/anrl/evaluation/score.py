@@ -99,7 +99,7 @@ def _videos(domain: Domain) -> NDArray[np.int64]:
 def domain_gates(
     model: nn.Module, domain: Domain, transform: Transform, samples: int = 64
 ) -> dict[str, Tensor]:
-    """Average the gates of a network on samples spread evenly over a domain; see :func:`anrl.nn.gate_statistics`."""
+    """Average the gates of a network on evenly spaced samples; see :func:`anrl.nn.gate_statistics`."""
     parameter = next(model.parameters())
     return gate_statistics(
         model, _inputs(domain.evenly_spaced(samples), transform, parameter.device, parameter.dtype)

@@ -11,7 +11,7 @@ from anrl.methods.registry import METHODS, MethodEntry, find_method
 
 if TYPE_CHECKING:
     from anrl.methods.base import Method, MethodOptions
-    from anrl.methods.meta_step import (
+    from anrl.methods.meta_learning import (
         DomainLosses,
         LossWeights,
         MetaStepLosses,
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     )
 
 _HOMES = {
-    "DomainLosses": "meta_step",
-    "LossWeights": "meta_step",
-    "MetaStepLosses": "meta_step",
+    "DomainLosses": "meta_learning",
+    "LossWeights": "meta_learning",
+    "MetaStepLosses": "meta_learning",
     "Method": "base",
     "MethodOptions": "base",
-    "joint_step": "meta_step",
-    "meta_step": "meta_step",
+    "joint_step": "meta_learning",
+    "meta_step": "meta_learning",
 }
 
 __all__ = [

@@ -10,7 +10,7 @@ from anrl.data import DomainBatch
 from anrl.errors import ConfigError
 from anrl.losses import DualCalibration
 from anrl.methods.base import Method, MethodOptions
-from anrl.methods.meta_step import DomainLosses, LossWeights, joint_step
+from anrl.methods.meta_learning import DomainLosses, LossWeights, joint_step
 from anrl.models.base import Model
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from anrl.data import DomainBatch
 from anrl.losses import DualCalibration
-from anrl.methods.meta_step import DomainLosses, LossWeights, meta_step
+from anrl.methods.meta_learning import DomainLosses, LossWeights, meta_step
 from anrl.models.base import Model
 from anrl.nn import average_tensors
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from anrl.data import DomainBatch
 from anrl.methods.base import Method, MethodOptions
-from anrl.methods.meta_step import DomainLosses, LossWeights, joint_step
+from anrl.methods.meta_learning import DomainLosses, LossWeights, joint_step
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from torch import Tensor
 from anrl.data import DomainBatch
 from anrl.losses import MMDLoss
 from anrl.methods.base import Method, MethodOptions
-from anrl.methods.meta_step import DomainLosses, LossWeights, forward_jointly, joint_loss
+from anrl.methods.meta_learning import DomainLosses, LossWeights, forward_jointly, joint_loss
 
 
 @dataclass(frozen=True)

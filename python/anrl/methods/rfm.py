@@ -11,7 +11,7 @@ from torch import Tensor
 
 from anrl.data import DomainBatch
 from anrl.methods.base import Method, MethodOptions
-from anrl.methods.meta_step import DomainLosses, LossWeights
+from anrl.methods.meta_learning import DomainLosses, LossWeights
 
 
 @dataclass(frozen=True)

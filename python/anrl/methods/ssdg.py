@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from anrl.data import DomainBatch
 from anrl.losses import triplet_loss
 from anrl.methods.base import Method, MethodOptions
-from anrl.methods.meta_step import DomainLosses, LossWeights, forward_jointly, joint_loss
+from anrl.methods.meta_learning import DomainLosses, LossWeights, forward_jointly, joint_loss
 from anrl.models.base import Model
 
 

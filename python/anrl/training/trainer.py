@@ -27,7 +27,7 @@ from anrl.errors import ConfigError, DataError, Interrupted, ProcessLostError
 from anrl.evaluation.run_folder import RunFolder
 from anrl.evaluation.score_files import write_scores
 from anrl.evaluation.splits import split_sources
-from anrl.methods.meta_step import DomainLosses
+from anrl.methods.meta_learning import DomainLosses
 from anrl.methods.registry import find_method
 from anrl.models import build_model
 from anrl.nn import convert_sync_adaptive_norm, recompute_norms

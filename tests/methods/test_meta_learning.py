@@ -10,7 +10,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.nn import functional as F
 
 from anrl.losses import DualCalibration
-from anrl.methods.meta_step import LossWeights, joint_step, meta_step
+from anrl.methods.meta_learning import LossWeights, joint_step, meta_step
 from anrl.models import ANRLNet, ModelOutput
 from anrl.nn import GATES, AdaptiveNorm2d, gate_parameters, recompute_norms
 from support.networks import small
