@@ -1,0 +1,86 @@
+//! Networks of convolutions on the CPU, one image at a time, on one thread.
+
+use std::sync::{Mutex, PoisonError};
+
+use super::kernels::{run, scratch_lines};
+use super::plan::{Map, Plan, plan};
+use super::tflite;
+use super::vector::{Line, floats, floats_mut};
+use crate::error::DataError;
+
+/// A network of a TFLite file: its input is an RGB image, its outputs are numbers. Can be shared between threads.
+pub struct Network {
+    plan: Plan,
+    idle: Mutex<Vec<Memory>>,
+}
+
+/// The maps of one run.
+struct Memory {
+    slots: Vec<Vec<Line>>,
+    scratch: Vec<Line>,
+}
+
+impl Network {
+    /// Reads a TFLite file of float32 or float16 weights.
+    ///
+    /// # Errors
+    /// The file is damaged, or has operators that are not supported.
+    pub fn from_tflite(bytes: &[u8]) -> Result<Self, DataError> {
+        Ok(Self { plan: plan(&tflite::read(bytes)?)?, idle: Mutex::default() })
+    }
+
+    /// Height and width of the input.
+    #[must_use]
+    pub fn input_size(&self) -> [usize; 2] {
+        let Map { height, width, .. } = self.plan.slots[0];
+        [height, width]
+    }
+
+    /// How many numbers each output has.
+    pub(super) fn output_lengths(&self) -> Vec<usize> {
+        let len = |&(_, map): &(usize, Map)| map.height * map.width * map.channels;
+        self.plan.outputs.iter().map(|maps| maps.iter().map(len).sum()).collect()
+    }
+
+    /// The outputs for the image whose rows `fill` writes (row number; red, green, blue of every pixel).
+    pub fn run(&self, mut fill: impl FnMut(usize, &mut [f32])) -> Vec<Vec<f32>> {
+        let kept = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut memory = kept.unwrap_or_else(|| self.memory());
+        let input = self.plan.slots[0];
+        let pixels = floats_mut(&mut memory.slots[0]);
+        for y in 0..input.height {
+            fill(y, &mut pixels[input.place(0, y)..][..input.width * input.stored()]);
+        }
+        for block in &self.plan.blocks {
+            let mut out = std::mem::take(&mut memory.slots[block.out_slot]);
+            let residual = block.residual.as_ref().map_or(&[][..], |residual| &memory.slots[residual.slot]);
+            run(block, &memory.slots[block.slot], residual, &mut memory.scratch, &mut out);
+            memory.slots[block.out_slot] = out;
+        }
+        let outputs = self.plan.outputs.iter().map(|maps| memory.values(maps)).collect();
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(memory);
+        outputs
+    }
+
+    fn memory(&self) -> Memory {
+        let scratch = self.plan.blocks.iter().map(scratch_lines).max().unwrap_or(0);
+        Memory {
+            slots: self.plan.slots.iter().map(|map| vec![Line::ZERO; map.lines()]).collect(),
+            scratch: vec![Line::ZERO; scratch],
+        }
+    }
+}
+
+impl Memory {
+    /// The numbers of these maps, without borders, one after the other.
+    fn values(&self, maps: &[(usize, Map)]) -> Vec<f32> {
+        let pixel = |&(slot, map): &(usize, Map), x: usize, y: usize| {
+            &floats(&self.slots[slot])[map.place(x, y)..][..map.channels]
+        };
+        let of_map = |entry| {
+            let &(_, map): &(usize, Map) = entry;
+            (0..map.height).flat_map(move |y| (0..map.width).map(move |x| pixel(entry, x, y)))
+        };
+        maps.iter().flat_map(of_map).flatten().copied().collect()
+    }
+}

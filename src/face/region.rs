@@ -1,0 +1,160 @@
+//! Squares of an image, rotated, as input of a network.
+
+use crate::simd::vectorized;
+
+/// An RGB image of 8 bits, borrowed. Coordinates are in pixels; the first pixel reaches from 0 to 1.
+#[derive(Clone, Copy)]
+pub struct Picture<'a> {
+    width: usize,
+    height: usize,
+    data: &'a [u8],
+}
+
+impl<'a> Picture<'a> {
+    /// An image of this shape; `None` if `data` does not have its length or a side is zero.
+    #[must_use]
+    pub fn new(width: usize, height: usize, data: &'a [u8]) -> Option<Self> {
+        let len = width.checked_mul(height)?.checked_mul(3)?;
+        (len == data.len() && len > 0).then_some(Self { width, height, data })
+    }
+
+    /// Width and height.
+    #[must_use]
+    pub fn size(&self) -> [f32; 2] {
+        [self.width as f32, self.height as f32]
+    }
+}
+
+/// A square of an image, turned clockwise by `rotation` (radians) around its center.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Region {
+    pub center: [f32; 2],
+    pub side: f32,
+    pub rotation: f32,
+}
+
+impl Region {
+    /// The image's coordinates of a point whose coordinates in the region reach from 0 to 1.
+    pub fn to_image(self, [u, v]: [f32; 2]) -> [f32; 2] {
+        let (sin, cos) = self.rotation.sin_cos();
+        let (u, v) = ((u - 0.5) * self.side, (v - 0.5) * self.side);
+        [self.center[0] + u * cos - v * sin, self.center[1] + u * sin + v * cos]
+    }
+}
+
+/// What lies outside the image.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Border {
+    Black,
+    Replicate,
+}
+
+/// How a region becomes a network's input: levels are multiplied by `scale`, then `offset` is added.
+#[derive(Clone, Copy)]
+pub(super) struct Sampling<'a> {
+    pub picture: Picture<'a>,
+    pub region: Region,
+    pub border: Border,
+    pub scale: f32,
+    pub offset: f32,
+}
+
+impl Sampling<'_> {
+    /// Writes row `y` of the region, sampled bilinearly at as many pixels as the row has.
+    pub fn row(&self, y: usize, out: &mut [f32]) {
+        let size = (out.len() / 3) as f32;
+        let at = |x: f32| self.region.to_image([(x + 0.5) / size, (y as f32 + 0.5) / size]).map(|c| c - 0.5);
+        let (first, second) = (at(0.0), at(1.0));
+        let step = [second[0] - first[0], second[1] - first[1]];
+        sample(self, first, step, out);
+    }
+
+    /// The four pixels around (x, y), with their border.
+    fn corners(&self, x: i64, y: i64) -> [[f32; 4]; 4] {
+        let Picture { width, height, data } = self.picture;
+        [(x, y), (x + 1, y), (x, y + 1), (x + 1, y + 1)].map(|(x, y)| {
+            let (inner_x, inner_y) = (x.clamp(0, width as i64 - 1), y.clamp(0, height as i64 - 1));
+            if self.border == Border::Black && (inner_x, inner_y) != (x, y) {
+                return [0.0; 4];
+            }
+            let at = (inner_y as usize * width + inner_x as usize) * 3;
+            [f32::from(data[at]), f32::from(data[at + 1]), f32::from(data[at + 2]), 0.0]
+        })
+    }
+}
+
+vectorized! {
+    /// Samples pixels from `first` on, each a `step` further.
+    fn sample<>(sampling: &Sampling<'_>, first: [f32; 2], step: [f32; 2], out: &mut [f32]) {
+        let Picture { width, height, data } = sampling.picture;
+        let (scale, offset) = (sampling.scale, sampling.offset);
+        for (i, out) in out.chunks_exact_mut(3).enumerate() {
+            let (x, y) = (first[0] + i as f32 * step[0], first[1] + i as f32 * step[1]);
+            let (left, top) = (x.floor(), y.floor());
+            let (wx, wy) = (x - left, y - top);
+            let is_inside = left >= 0.0 && top >= 0.0 && left < (width - 1) as f32 && top < (height - 1) as f32;
+            let inner = if is_inside {
+                let at = (top as usize * width + left as usize) * 3;
+                let pixel = |at: usize| data.get(at..at + 4)?.first_chunk::<4>().map(|levels| levels.map(f32::from));
+                let below = at + 3 * width;
+                match (pixel(at), pixel(at + 3), pixel(below), pixel(below + 3)) {
+                    (Some(a), Some(b), Some(c), Some(d)) => Some([a, b, c, d]),
+                    _ => None,
+                }
+            } else {
+                None
+            };
+            let [a, b, c, d] = inner.unwrap_or_else(|| sampling.corners(left as i64, top as i64));
+            let mut value = [0.0; 4];
+            for k in 0..4 {
+                let (upper, lower) = (a[k] + wx * (b[k] - a[k]), c[k] + wx * (d[k] - c[k]));
+                value[k] = (upper + wy * (lower - upper)) * scale + offset;
+            }
+            out.copy_from_slice(&value[..3]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Border, Picture, Region, Sampling};
+
+    fn rows(region: Region, border: Border, size: usize) -> Vec<Vec<f32>> {
+        // Red is x, green is y.
+        let data: Vec<u8> = (0..20 * 10).flat_map(|i| [(i % 20) as u8, (i / 20) as u8, 7]).collect();
+        let picture = Picture::new(20, 10, &data).expect("a picture");
+        let sampling = Sampling { picture, region, border, scale: 1.0, offset: 0.0 };
+        let mut out = vec![vec![0.0; size * 3]; size];
+        out.iter_mut().enumerate().for_each(|(y, row)| sampling.row(y, row));
+        out
+    }
+
+    #[test]
+    fn a_region_of_the_images_size_gives_its_pixels() {
+        let region = Region { center: [10.0, 5.0], side: 6.0, rotation: 0.0 };
+        let out = rows(region, Border::Replicate, 6);
+        for (y, x) in (0..6).flat_map(|y| (0..6).map(move |x| (y, x))) {
+            assert_eq!(out[y][x * 3..][..3], [x as f32 + 7.0, y as f32 + 2.0, 7.0]);
+        }
+    }
+
+    #[test]
+    fn a_quarter_turn_exchanges_the_axes() {
+        let rotation = std::f32::consts::FRAC_PI_2;
+        let out = rows(Region { center: [10.0, 5.0], side: 6.0, rotation }, Border::Replicate, 6);
+        for (y, x) in (0..6).flat_map(|y| (0..6).map(move |x| (y, x))) {
+            let expected = [12.0 - y as f32, x as f32 + 2.0];
+            assert!(
+                (out[y][x * 3] - expected[0]).abs() < 1e-4 && (out[y][x * 3 + 1] - expected[1]).abs() < 1e-4
+            );
+        }
+    }
+
+    #[test]
+    fn outside_is_black_or_the_last_pixel() {
+        let region = Region { center: [-9.0, 5.0], side: 6.0, rotation: 0.0 };
+        assert_eq!(rows(region, Border::Black, 3)[1], [0.0; 9]);
+        assert_eq!(rows(region, Border::Replicate, 3)[1][..3], [0.0, 4.5, 7.0]);
+        assert!(Picture::new(20, 10, &[0; 7]).is_none() && Picture::new(0, 10, &[]).is_none());
+    }
+}
