@@ -71,7 +71,7 @@ class FaceNetwork:
 
 @final
 class FaceFinder:
-    def __new__(cls, detector: bytes, mesh: bytes) -> FaceFinder: ...
+    def __new__(cls, short_range: bytes, full_range: bytes, mesh: bytes) -> FaceFinder: ...
     def faces(
         self,
         images: list[NDArray[np.uint8]],

@@ -1,6 +1,7 @@
 //! Depth maps of meshes.
 
 use crate::error::DataError;
+use crate::simd::vectorized;
 
 /// The least depth inside the face; outside it is 0.
 const MIN_DEPTH: f32 = 0.2;
@@ -88,48 +89,77 @@ pub fn draw(mesh: &[[f32; 3]], triangles: &[[u16; 3]], corners: [f32; 4], width:
     let place = |&[x, y, z]: &[f32; 3]| [(x - left) * scale[0] - 0.5, (y - top) * scale[1] - 0.5, z];
     let points: Vec<_> = mesh.iter().map(place).collect();
     out.fill(f32::INFINITY);
-    for corners in triangles {
-        draw_triangle(corners.map(|i| points[usize::from(i)]), width, height, out);
+    draw_triangles(&points, triangles, width, out);
+    stretch(out);
+}
+
+vectorized! {
+    /// Keeps the smallest z of all triangles at every pixel.
+    fn draw_triangles<>(points: &[[f32; 3]], triangles: &[[u16; 3]], width: usize, out: &mut [f32]) {
+        let height = out.len() / width;
+        for corners in triangles {
+            draw_triangle(corners.map(|i| points[usize::from(i)]), width, height, out);
+        }
     }
-    let inside = || out.iter().copied().filter(|z| z.is_finite());
-    let (near, far) = (inside().fold(f32::INFINITY, f32::min), inside().fold(f32::NEG_INFINITY, f32::max));
-    let scale = if far > near { (1.0 - MIN_DEPTH) / (far - near) } else { 0.0 };
-    for z in out.iter_mut() {
-        *z = if z.is_finite() { MIN_DEPTH + (far - *z) * scale } else { 0.0 };
+}
+
+vectorized! {
+    /// Turns z into depth: the nearest is 1, the furthest 0.2, and infinity 0.
+    fn stretch<>(map: &mut [f32]) {
+        const LANES: usize = 16;
+        let (mut near, mut far) = ([f32::INFINITY; LANES], [f32::NEG_INFINITY; LANES]);
+        let mut see = |k: usize, z: f32| {
+            near[k] = if z < near[k] { z } else { near[k] };
+            far[k] = if z < f32::INFINITY && z > far[k] { z } else { far[k] };
+        };
+        let (whole, rest) = map.as_chunks::<LANES>();
+        for chunk in whole {
+            for (k, &z) in chunk.iter().enumerate() {
+                see(k, z);
+            }
+        }
+        rest.iter().for_each(|&z| see(0, z));
+        let (near, far) = (near.into_iter().fold(f32::INFINITY, f32::min), far.into_iter().fold(f32::NEG_INFINITY, f32::max));
+        let scale = if far > near { (1.0 - MIN_DEPTH) / (far - near) } else { 0.0 };
+        for z in map.iter_mut() {
+            let depth = MIN_DEPTH + (far - *z) * scale;
+            *z = if *z < f32::INFINITY { depth } else { 0.0 };
+        }
     }
 }
 
 /// Keeps the smaller of the triangle's z and the map's at every pixel whose center it covers.
-fn draw_triangle([a, b, c]: [[f32; 3]; 3], width: usize, height: usize, out: &mut [f32]) {
-    let area = (b[0] - a[0]) * (c[1] - a[1]) - (c[0] - a[0]) * (b[1] - a[1]);
+#[inline(always)]
+fn draw_triangle(mut points: [[f32; 3]; 3], width: usize, height: usize, out: &mut [f32]) {
+    points.sort_unstable_by(|a, b| a[1].total_cmp(&b[1]));
+    let [a, b, c] = points;
+    let (ab, ac, bc) = (
+        [b[0] - a[0], b[1] - a[1], b[2] - a[2]],
+        [c[0] - a[0], c[1] - a[1], c[2] - a[2]],
+        [c[0] - b[0], c[1] - b[1]],
+    );
+    let area = ab[0] * ac[1] - ac[0] * ab[1];
     if area == 0.0 || !area.is_finite() {
         return;
     }
     // z is a linear function of x and y: z = a.z + dx·(x - a.x) + dy·(y - a.y).
-    let dx = ((b[2] - a[2]) * (c[1] - a[1]) - (c[2] - a[2]) * (b[1] - a[1])) / area;
-    let dy = ((c[2] - a[2]) * (b[0] - a[0]) - (b[2] - a[2]) * (c[0] - a[0])) / area;
-    let low = a[1].min(b[1]).min(c[1]).ceil().max(0.0);
-    let high = a[1].max(b[1]).max(c[1]).floor().min(height as f32 - 1.0);
-    let mut y = low;
-    while y <= high {
-        let (mut first, mut last) = (f32::INFINITY, f32::NEG_INFINITY);
-        for (p, q) in [(a, b), (b, c), (c, a)] {
-            let (p, q) = if p[1] <= q[1] { (p, q) } else { (q, p) };
-            if p[1] <= y && y <= q[1] {
-                if p[1] == q[1] {
-                    (first, last) = (first.min(p[0].min(q[0])), last.max(p[0].max(q[0])));
-                } else {
-                    let x = p[0] + (y - p[1]) / (q[1] - p[1]) * (q[0] - p[0]);
-                    (first, last) = (first.min(x), last.max(x));
-                }
-            }
-        }
-        let (first, last) = (first.ceil().max(0.0), last.floor().min(width as f32 - 1.0));
+    let dx = (ab[2] * ac[1] - ac[2] * ab[1]) / area;
+    let dy = (ac[2] * ab[0] - ab[2] * ac[0]) / area;
+    let slope = |x: f32, y: f32| if y > 0.0 { x / y } else { 0.0 };
+    let (long, upper, lower) = (slope(ac[0], ac[1]), slope(ab[0], ab[1]), slope(bc[0], bc[1]));
+    let (top, bottom) = (a[1].ceil().max(0.0), c[1].floor().min(height as f32 - 1.0));
+    let mut y = top;
+    while y <= bottom {
+        let down = y - a[1];
+        let one = a[0] + long * down;
+        let other = if y < b[1] { a[0] + upper * down } else { b[0] + lower * (y - b[1]) };
+        let (first, last) = (one.min(other).ceil().max(0.0), one.max(other).floor().min(width as f32 - 1.0));
         if first <= last {
-            let start = a[2] + dx * (first - a[0]) + dy * (y - a[1]);
+            let start = a[2] + dx * (first - a[0]) + dy * down;
             let row = &mut out[y as usize * width..][first as usize..=last as usize];
-            for (i, z) in row.iter_mut().enumerate() {
-                *z = z.min(start + dx * i as f32);
+            for (i, old) in row.iter_mut().enumerate() {
+                let z = start + dx * i as f32;
+                *old = if z < *old { z } else { *old };
             }
         }
         y += 1.0;

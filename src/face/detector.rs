@@ -1,4 +1,4 @@
-//! MediaPipe's short-range face detector: anchors, boxes, and weighted non-maximum suppression.
+//! MediaPipe's face detectors: anchors, boxes, and weighted non-maximum suppression.
 
 use super::network::Network;
 use super::region::{Border, Picture, Region, Sampling};
@@ -8,8 +8,13 @@ use crate::error::DataError;
 const MAX_OVERLAP: f32 = 0.3;
 /// Numbers of a box: center, size, six keypoints.
 const COORDINATES: usize = 16;
-/// Rows of cells of the maps that boxes come from, and boxes of each cell.
-const GRIDS: [(usize, usize); 2] = [(16, 2), (8, 6)];
+
+/// Of each map that boxes come from, the number of rows (and columns) of cells, and the boxes of a cell.
+pub(super) type Grids = &'static [(usize, usize)];
+/// The detector of faces within two meters of a phone.
+pub(super) const SHORT_RANGE: Grids = &[(16, 2), (8, 6)];
+/// The detector of faces within five meters.
+pub(super) const FULL_RANGE: Grids = &[(48, 1)];
 
 /// A face as the detector sees it.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,17 +43,20 @@ impl Detection {
     }
 }
 
-/// The detector.
-pub(super) struct Detector(Network);
+/// A detector.
+pub(super) struct Detector {
+    network: Network,
+    grids: Grids,
+}
 
 impl Detector {
-    pub fn from_tflite(bytes: &[u8]) -> Result<Self, DataError> {
+    pub fn from_tflite(bytes: &[u8], grids: Grids) -> Result<Self, DataError> {
         let network = Network::from_tflite(bytes)?;
-        let boxes: usize = GRIDS.iter().map(|(side, count)| side * side * count).sum();
+        let boxes: usize = grids.iter().map(|(side, count)| side * side * count).sum();
         if network.output_lengths() != [boxes * COORDINATES, boxes] {
-            return Err(DataError::new("not the short-range face detector; install anrl again"));
+            return Err(DataError::new("not the face detector that was expected; install anrl again"));
         }
-        Ok(Self(network))
+        Ok(Self { network, grids })
     }
 
     /// Faces in the image's pixels, the surest first. The image is looked at turned by `rotation` (radians).
@@ -57,23 +65,23 @@ impl Detector {
         let region = Region { center: [width / 2.0, height / 2.0], side: width.max(height), rotation };
         let (scale, offset) = (2.0 / 255.0, -1.0);
         let sampling = Sampling { picture, region, border: Border::Black, scale, offset };
-        let outputs = self.0.run(|y, row| sampling.row(y, row));
-        let [height, _] = self.0.input_size();
-        let boxes = decode(&outputs[0], &outputs[1], height as f32, min_score);
+        let outputs = self.network.run(|y, row| sampling.row(y, row));
+        let [height, _] = self.network.input_size();
+        let boxes = decode(self.grids, &outputs[0], &outputs[1], height as f32, min_score);
         suppress(boxes).into_iter().map(|detection| project(&detection, region)).collect()
     }
 }
 
 /// Centers of the anchors, which all have the size of the input; from 0 to 1.
-fn anchors() -> impl Iterator<Item = [f32; 2]> {
-    GRIDS.into_iter().flat_map(|(side, count)| {
+fn anchors(grids: Grids) -> impl Iterator<Item = [f32; 2]> {
+    grids.iter().flat_map(|&(side, count)| {
         let center = move |i: usize| (i as f32 + 0.5) / side as f32;
         (0..side * side * count).map(move |i| [center(i / count % side), center(i / count / side)])
     })
 }
 
 /// Boxes above the smallest score, in coordinates from 0 to 1.
-fn decode(boxes: &[f32], scores: &[f32], size: f32, min_score: f32) -> Vec<Detection> {
+fn decode(grids: Grids, boxes: &[f32], scores: &[f32], size: f32, min_score: f32) -> Vec<Detection> {
     let decode = |((numbers, &score), [x, y]): ((&[f32], &f32), [f32; 2])| {
         let score = 1.0 / (1.0 + (-score.clamp(-100.0, 100.0)).exp());
         let point = |at: usize| [numbers[at] / size + x, numbers[at + 1] / size + y];
@@ -83,7 +91,7 @@ fn decode(boxes: &[f32], scores: &[f32], size: f32, min_score: f32) -> Vec<Detec
         let keypoints = std::array::from_fn(|i| point(4 + 2 * i));
         (score >= min_score && is_box).then_some(Detection { corners, score, keypoints })
     };
-    boxes.chunks_exact(COORDINATES).zip(scores).zip(anchors()).filter_map(decode).collect()
+    boxes.chunks_exact(COORDINATES).zip(scores).zip(anchors(grids)).filter_map(decode).collect()
 }
 
 /// Replaces boxes that overlap the surest one by their mean, weighted by score; then the same with the others.
@@ -125,7 +133,7 @@ fn project(detection: &Detection, region: Region) -> Detection {
 
 #[cfg(test)]
 mod tests {
-    use super::{Detection, anchors, decode, project, suppress};
+    use super::{Detection, FULL_RANGE, SHORT_RANGE, anchors, decode, project, suppress};
     use crate::face::region::Region;
 
     fn detection(corners: [f32; 4], score: f32) -> Detection {
@@ -134,10 +142,11 @@ mod tests {
 
     #[test]
     fn anchors_are_the_centers_of_cells() {
-        let all: Vec<_> = anchors().collect();
+        let all: Vec<_> = anchors(SHORT_RANGE).collect();
         assert_eq!(all.len(), 896);
         assert_eq!((all[0], all[1], all[2]), ([1.0 / 32.0; 2], [1.0 / 32.0; 2], [3.0 / 32.0, 1.0 / 32.0]));
         assert_eq!((all[512], all[895]), ([1.0 / 16.0; 2], [15.0 / 16.0; 2]));
+        assert_eq!(anchors(FULL_RANGE).nth(49), Some([1.5 / 48.0; 2]));
     }
 
     #[test]
@@ -147,7 +156,7 @@ mod tests {
         boxes[16..20].copy_from_slice(&[0.0, 0.0, -1.0, 1.0]);
         let mut scores = vec![-9.0; 896];
         scores[..2].fill(3.0);
-        let faces = decode(&boxes, &scores, 128.0, 0.5);
+        let faces = decode(SHORT_RANGE, &boxes, &scores, 128.0, 0.5);
         assert_eq!(faces.len(), 1);
         let expected = [0.03125, -0.01875, 0.23125, 0.08125];
         assert!(faces[0].corners.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6));

@@ -1,6 +1,6 @@
-//! Faces of an image: detector and mesh together.
+//! Faces of an image: detectors and mesh together.
 
-use super::detector::{Detection, Detector};
+use super::detector::{Detection, Detector, FULL_RANGE, SHORT_RANGE};
 use super::mesh::{Mesh, Points, landmarks};
 use super::region::Picture;
 use crate::error::DataError;
@@ -20,6 +20,9 @@ pub struct Face {
     pub presence: f32,
 }
 
+/// The smallest score of the detector of the full range, which is surer of nothing than the other.
+const MIN_FULL_RANGE_SCORE: f32 = 0.6;
+
 /// What counts as a face.
 #[derive(Debug, Clone, Copy)]
 pub struct Criteria {
@@ -27,43 +30,67 @@ pub struct Criteria {
     pub min_score: f32,
     /// Above this probability of the mesh.
     pub min_presence: f32,
-    /// Whether an image without a face is looked at again, turned by 90, 180 and 270 degrees.
+    /// Whether the image is looked at turned by 90, 180 and 270 degrees too, and the surest turn counts.
     pub try_rotations: bool,
 }
 
-/// Detector and mesh. Can be shared between threads.
+/// Detectors and mesh. Can be shared between threads.
 pub struct FaceFinder {
-    detector: Detector,
+    short_range: Detector,
+    full_range: Detector,
     mesh: Mesh,
 }
 
 impl FaceFinder {
-    /// The networks of these two TFLite files.
+    /// The networks of these three TFLite files.
     ///
     /// # Errors
     /// A file is damaged or another network.
-    pub fn new(detector: &[u8], mesh: &[u8]) -> Result<Self, DataError> {
-        Ok(Self { detector: Detector::from_tflite(detector)?, mesh: Mesh::from_tflite(mesh)? })
+    pub fn new(short_range: &[u8], full_range: &[u8], mesh: &[u8]) -> Result<Self, DataError> {
+        Ok(Self {
+            short_range: Detector::from_tflite(short_range, SHORT_RANGE)?,
+            full_range: Detector::from_tflite(full_range, FULL_RANGE)?,
+            mesh: Mesh::from_tflite(mesh)?,
+        })
     }
 
-    /// The faces of an image: large and central ones first.
+    /// The faces of an image, large and central ones first: of the detector of the full range, for small faces, where
+    /// the other sees none.
     #[must_use]
     pub fn faces(&self, picture: Picture<'_>, criteria: Criteria) -> Vec<Face> {
         let turns = if criteria.try_rotations { 4 } else { 1 };
-        let rotated = |turn: u8| {
-            let rotation = f32::from(turn) * std::f32::consts::FRAC_PI_2;
-            self.faces_of(picture, rotation, criteria)
-        };
-        (0..turns).map(rotated).find(|faces| !faces.is_empty()).unwrap_or_default()
+        let full_range_score = criteria.min_score.max(MIN_FULL_RANGE_SCORE);
+        for (detector, min_score) in
+            [(&self.short_range, criteria.min_score), (&self.full_range, full_range_score)]
+        {
+            let rotated = |turn: u8| {
+                let rotation = f32::from(turn) * std::f32::consts::FRAC_PI_2;
+                self.confirmed(picture, detector.detect(picture, rotation, min_score), criteria.min_presence)
+            };
+            // A face that lies on its side is sometimes seen, and its mesh is wrong.
+            let sureness =
+                |faces: &Vec<Face>| faces.iter().map(|face| face.score * face.presence).fold(0.0, f32::max);
+            let best = (0..turns).map(rotated).max_by(|a, b| sureness(a).total_cmp(&sureness(b)));
+            if let Some(faces) = best.filter(|faces| !faces.is_empty()) {
+                return faces;
+            }
+        }
+        Vec::new()
     }
 
-    fn faces_of(&self, picture: Picture<'_>, rotation: f32, criteria: Criteria) -> Vec<Face> {
-        let face = |Detection { corners, score, keypoints }| {
-            let (mesh, presence) = self.mesh.fit(picture, &Detection { corners, score, keypoints });
-            let is_face = presence > criteria.min_presence;
-            is_face.then(|| Face { corners, score, landmarks: landmarks(&mesh), mesh, presence })
+    /// Detections that the mesh takes for faces.
+    fn confirmed(&self, picture: Picture<'_>, detections: Vec<Detection>, min_presence: f32) -> Vec<Face> {
+        let face = |detection: Detection| {
+            let (mesh, presence) = self.mesh.fit(picture, &detection);
+            let Detection { corners, score, .. } = detection;
+            (presence > min_presence).then(|| Face {
+                corners,
+                score,
+                landmarks: landmarks(&mesh),
+                mesh,
+                presence,
+            })
         };
-        let detections = self.detector.detect(picture, rotation, criteria.min_score);
         let mut faces: Vec<_> = detections.into_iter().filter_map(face).collect();
         faces.sort_by(|a, b| prominence(b, picture.size()).total_cmp(&prominence(a, picture.size())));
         faces

@@ -2,8 +2,9 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use super::doubling::double;
 use super::kernels::{run, scratch_lines};
-use super::plan::{Map, Plan, plan};
+use super::plan::{Map, Plan, Step, plan};
 use super::tflite;
 use super::vector::{Line, floats, floats_mut};
 use crate::error::DataError;
@@ -51,11 +52,24 @@ impl Network {
         for y in 0..input.height {
             fill(y, &mut pixels[input.place(0, y)..][..input.width * input.stored()]);
         }
-        for block in &self.plan.blocks {
-            let mut out = std::mem::take(&mut memory.slots[block.out_slot]);
-            let residual = block.residual.as_ref().map_or(&[][..], |residual| &memory.slots[residual.slot]);
-            run(block, &memory.slots[block.slot], residual, &mut memory.scratch, &mut out);
-            memory.slots[block.out_slot] = out;
+        for step in &self.plan.steps {
+            let out_slot = match step {
+                Step::Block(block) => block.out_slot,
+                Step::Doubling(doubling) => doubling.out_slot,
+            };
+            let mut out = std::mem::take(&mut memory.slots[out_slot]);
+            let (slots, scratch) = (&memory.slots, &mut memory.scratch);
+            match step {
+                Step::Block(block) => {
+                    let residual = block.residual.as_ref().map_or(&[][..], |residual| &slots[residual.slot]);
+                    run(block, &slots[block.slot], residual, scratch, &mut out);
+                }
+                Step::Doubling(doubling) => {
+                    let added = doubling.added.map(|slot| floats(&slots[slot]));
+                    double(doubling, floats(&slots[doubling.slot]), added, floats_mut(&mut out));
+                }
+            }
+            memory.slots[out_slot] = out;
         }
         let outputs = self.plan.outputs.iter().map(|maps| memory.values(maps)).collect();
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(memory);
@@ -63,7 +77,11 @@ impl Network {
     }
 
     fn memory(&self) -> Memory {
-        let scratch = self.plan.blocks.iter().map(scratch_lines).max().unwrap_or(0);
+        let scratch = |step: &Step| match step {
+            Step::Block(block) => scratch_lines(block),
+            Step::Doubling(_) => 0,
+        };
+        let scratch = self.plan.steps.iter().map(scratch).max().unwrap_or(0);
         Memory {
             slots: self.plan.slots.iter().map(|map| vec![Line::ZERO; map.lines()]).collect(),
             scratch: vec![Line::ZERO; scratch],

@@ -15,6 +15,7 @@ mod code {
     pub const MAX_POOL_2D: u32 = 17;
     pub const RELU: u32 = 19;
     pub const RESHAPE: u32 = 22;
+    pub const RESIZE_BILINEAR: u32 = 23;
     pub const PAD: u32 = 34;
     pub const PRELU: u32 = 54;
 }
@@ -81,6 +82,16 @@ pub(super) struct Residual {
     pub places: Vec<u32>,
 }
 
+/// Bilinear interpolation to twice the height and width, and optionally a sum.
+pub(super) struct Doubling {
+    pub slot: usize,
+    pub input: Map,
+    /// The slot of a map like the output.
+    pub added: Option<usize>,
+    pub out_slot: usize,
+    pub out: Map,
+}
+
 /// Optionally a depthwise convolution, a convolution, optionally a sum, and `x < 0 ? slope·x : x`.
 pub(super) struct Block {
     pub slot: usize,
@@ -108,16 +119,22 @@ impl Block {
     }
 }
 
-/// All blocks of a network in order, and the memory they use.
+/// What a network does at a time.
+pub(super) enum Step {
+    Block(Block),
+    Doubling(Doubling),
+}
+
+/// All steps of a network in order, and the memory they use.
 pub(super) struct Plan {
-    pub blocks: Vec<Block>,
+    pub steps: Vec<Step>,
     /// The maps in memory; the first is the input.
     pub slots: Vec<Map>,
     /// For every output, slots whose maps follow each other.
     pub outputs: Vec<Vec<(usize, Map)>>,
 }
 
-/// What a tensor of the graph is. Maps have the number of the block that writes them plus one; 0 is the input.
+/// What a tensor of the graph is. Maps have the number of the step that writes them plus one; 0 is the input.
 #[derive(Clone)]
 enum Value {
     Map(usize),
@@ -133,7 +150,7 @@ struct Lowering<'a> {
     uses: Vec<usize>,
     maps: Vec<Map>,
     /// With the numbers of maps in place of slots.
-    blocks: Vec<Block>,
+    steps: Vec<Step>,
     depthwise: Vec<Option<Depthwise>>,
 }
 
@@ -151,8 +168,8 @@ pub(super) fn plan(graph: &Graph<'_>) -> Result<Plan, DataError> {
     let mut values = vec![None; graph.tensors.len()];
     values[graph.inputs[0]] = Some(Value::Map(0));
     let constants = graph.tensors.iter().map(|tensor| tensor.constant.as_deref()).collect();
-    let (blocks, depthwise) = (Vec::new(), Vec::new());
-    let mut lowering = Lowering { graph, constants, values, uses, maps: vec![input], blocks, depthwise };
+    let (steps, depthwise) = (Vec::new(), Vec::new());
+    let mut lowering = Lowering { graph, constants, values, uses, maps: vec![input], steps, depthwise };
     for (number, operator) in graph.operators.iter().enumerate() {
         let name = || unsupported(&format!("operator {number} (built-in {})", operator.code));
         lowering.lower(operator).ok_or_else(name)?;
@@ -164,7 +181,7 @@ pub(super) fn plan(graph: &Graph<'_>) -> Result<Plan, DataError> {
     };
     let outputs: Option<Vec<_>> = graph.outputs.iter().map(output).collect();
     let outputs = outputs.ok_or_else(|| unsupported("its outputs"))?;
-    Ok(allocate(lowering.maps, lowering.blocks, &outputs))
+    Ok(allocate(lowering.maps, lowering.steps, &outputs))
 }
 
 /// Zeros before and after, so that a kernel covers the input as TFLite's padding SAME or VALID does.
@@ -218,6 +235,7 @@ impl Lowering<'_> {
                 (value, old, new) if (old.height, old.width) == (new.height, new.width) => value,
                 _ => return None,
             },
+            code::RESIZE_BILINEAR => self.doubling(operator)?,
             code::RESHAPE => self.values[first].clone()?,
             code::CONCATENATION => {
                 let map = |&tensor: &usize| match self.values[tensor] {
@@ -301,7 +319,7 @@ impl Lowering<'_> {
                 }
             }
         }
-        self.blocks.push(Block {
+        self.steps.push(Step::Block(Block {
             slot: number,
             input,
             depthwise,
@@ -315,7 +333,28 @@ impl Lowering<'_> {
             out_slot: self.maps.len(),
             out,
             places: places(out, |x, y| out.place(x, y)),
-        });
+        }));
+        self.maps.push(out);
+        Some(Value::Map(self.maps.len() - 1))
+    }
+
+    fn doubling(&mut self, operator: &Operator<'_>) -> Option<Value> {
+        let (&tensor, &out) = (operator.inputs.first()?, operator.outputs.first()?);
+        let Value::Map(map) = self.values[tensor].clone()? else { return None };
+        let (input, out) = (self.maps[map], self.shape(out)?);
+        // Pixels have their centers at halves.
+        let is_plain = operator.byte(2)? == 0 && operator.byte(3)? == 1;
+        let is_double = out == Map { height: 2 * input.height, width: 2 * input.width, ..input };
+        if !is_plain || !is_double {
+            return None;
+        }
+        self.steps.push(Step::Doubling(Doubling {
+            slot: map,
+            input,
+            added: None,
+            out_slot: self.maps.len(),
+            out,
+        }));
         self.maps.push(out);
         Some(Value::Map(self.maps.len() - 1))
     }
@@ -331,7 +370,7 @@ impl Lowering<'_> {
 
     fn sum(&mut self, operator: &Operator<'_>) -> Option<Value> {
         let &[a, b] = &operator.inputs[..] else { return None };
-        // The later of two maps is the one that the other is added to.
+        // The step that writes the later of two maps adds the other.
         let number = |tensor: usize| match self.values[tensor] {
             Some(Value::Map(map)) => map,
             _ => 0,
@@ -343,27 +382,33 @@ impl Lowering<'_> {
             _ => return None,
         };
         let (target, map) = (number(to), self.maps[residual]);
-        let block = self.blocks.get_mut(target.checked_sub(1)?)?;
-        let scale = if is_pooled { 2 } else { 1 };
-        let fits = (map.height, map.width) == (scale * block.out.height, scale * block.out.width)
-            && map.channels <= block.out.channels
-            && map.channels != 3;
-        if !fits
-            || residual >= target
-            || self.uses[to] != 1
-            || operator.byte(0)? != 0
-            || block.residual.is_some()
-        {
+        if residual >= target || self.uses[to] != 1 || operator.byte(0)? != 0 || map.channels == 3 {
             return None;
         }
-        let places = places(block.out, |x, y| map.place(scale * x, scale * y));
-        block.residual = Some(Residual { slot: residual, map, is_pooled, places });
+        let scale = if is_pooled { 2 } else { 1 };
+        match self.steps.get_mut(target - 1)? {
+            Step::Block(block) => {
+                let fits = (map.height, map.width) == (scale * block.out.height, scale * block.out.width);
+                let is_active = block.slope.iter().any(|slope| slope.0 != [1.0; LANES]);
+                if !fits || is_active || map.channels > block.out.channels || block.residual.is_some() {
+                    return None;
+                }
+                let places = places(block.out, |x, y| map.place(scale * x, scale * y));
+                block.residual = Some(Residual { slot: residual, map, is_pooled, places });
+            }
+            Step::Doubling(doubling) => {
+                if map != doubling.out || is_pooled || doubling.added.is_some() {
+                    return None;
+                }
+                doubling.added = Some(residual);
+            }
+        }
         Some(Value::Map(target))
     }
 
     fn activation(&mut self, tensor: usize, slope: &[f32]) -> Option<Value> {
         let Value::Map(map) = self.values[tensor].clone()? else { return None };
-        let block = self.blocks.get_mut(map.checked_sub(1)?)?;
+        let Step::Block(block) = self.steps.get_mut(map.checked_sub(1)?)? else { return None };
         let slope = if slope.len() == 1 { vec![slope[0]; block.out.channels] } else { slope.to_vec() };
         if self.uses[tensor] != 1 || slope.len() != block.out.channels {
             return None;
@@ -373,35 +418,49 @@ impl Lowering<'_> {
     }
 }
 
+impl Step {
+    /// The slots that it reads and the one that it writes.
+    fn slots(&mut self) -> ([Option<&mut usize>; 2], &mut usize, Map) {
+        match self {
+            Self::Block(block) => {
+                let residual = block.residual.as_mut().map(|residual| &mut residual.slot);
+                ([Some(&mut block.slot), residual], &mut block.out_slot, block.out)
+            }
+            Self::Doubling(doubling) => {
+                let reads = [Some(&mut doubling.slot), doubling.added.as_mut()];
+                (reads, &mut doubling.out_slot, doubling.out)
+            }
+        }
+    }
+}
+
 /// Gives every map a slot of memory, and a slot that nobody reads any more to the next map of its shape.
-fn allocate(maps: Vec<Map>, mut blocks: Vec<Block>, outputs: &[Vec<usize>]) -> Plan {
+fn allocate(maps: Vec<Map>, mut steps: Vec<Step>, outputs: &[Vec<usize>]) -> Plan {
     let mut last_read = vec![0; maps.len()];
-    for (number, block) in blocks.iter().enumerate() {
-        last_read[block.slot] = number;
-        block.residual.iter().for_each(|residual| last_read[residual.slot] = number);
+    for (number, step) in steps.iter_mut().enumerate() {
+        step.slots().0.into_iter().flatten().for_each(|map| last_read[*map] = number);
     }
     // The input stays: its border and the caller's pixels are the only things in it.
     last_read[0] = usize::MAX;
     outputs.iter().flatten().for_each(|&map| last_read[map] = usize::MAX);
     let (mut slots, mut slot_of, mut free) = (vec![maps[0]], vec![0; maps.len()], Vec::<usize>::new());
-    for (number, block) in blocks.iter_mut().enumerate() {
-        let map = block.out;
+    for (number, step) in steps.iter_mut().enumerate() {
+        let (reads, write, map) = step.slots();
         let like = |&slot: &usize| {
-            (slots[slot].height, slots[slot].width, slots[slot].stored())
-                == (map.height, map.width, map.stored())
+            let slot: Map = slots[slot];
+            (slot.height, slot.width, slot.stored()) == (map.height, map.width, map.stored())
         };
-        slot_of[block.out_slot] = match free.iter().position(like) {
+        slot_of[*write] = match free.iter().position(like) {
             Some(at) => free.swap_remove(at),
             None => {
                 slots.push(map);
                 slots.len() - 1
             }
         };
+        *write = slot_of[*write];
+        reads.into_iter().flatten().for_each(|map| *map = slot_of[*map]);
         free.extend((1..=number).filter(|&map| last_read[map] == number).map(|map| slot_of[map]));
-        block.slot = slot_of[block.slot];
-        block.out_slot = slot_of[block.out_slot];
-        block.residual.iter_mut().for_each(|residual| residual.slot = slot_of[residual.slot]);
     }
     let output = |list: &Vec<usize>| list.iter().map(|&map| (slot_of[map], maps[map])).collect();
-    Plan { blocks, outputs: outputs.iter().map(output).collect(), slots }
+    Plan { steps, outputs: outputs.iter().map(output).collect(), slots }
 }

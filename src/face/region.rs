@@ -70,6 +70,7 @@ impl Sampling<'_> {
     }
 
     /// The four pixels around (x, y), with their border.
+    #[cold]
     fn corners(&self, x: i64, y: i64) -> [[f32; 4]; 4] {
         let Picture { width, height, data } = self.picture;
         [(x, y), (x + 1, y), (x, y + 1), (x + 1, y + 1)].map(|(x, y)| {
@@ -83,34 +84,46 @@ impl Sampling<'_> {
     }
 }
 
+/// Parts of a pixel that places are counted in.
+const PARTS: f64 = (1u64 << 32) as f64;
+
+/// Bilinear interpolation between four pixels, with weights of the right and the lower ones.
+#[inline(always)]
+fn mix([a, b, c, d]: [[f32; 4]; 4], wx: f32, wy: f32, scale: f32, offset: f32) -> [f32; 4] {
+    std::array::from_fn(|k| {
+        let (upper, lower) = (a[k] + wx * (b[k] - a[k]), c[k] + wx * (d[k] - c[k]));
+        (upper + wy * (lower - upper)) * scale + offset
+    })
+}
+
 vectorized! {
     /// Samples pixels from `first` on, each a `step` further.
     fn sample<>(sampling: &Sampling<'_>, first: [f32; 2], step: [f32; 2], out: &mut [f32]) {
         let Picture { width, height, data } = sampling.picture;
-        let (scale, offset) = (sampling.scale, sampling.offset);
-        for (i, out) in out.chunks_exact_mut(3).enumerate() {
-            let (x, y) = (first[0] + i as f32 * step[0], first[1] + i as f32 * step[1]);
-            let (left, top) = (x.floor(), y.floor());
-            let (wx, wy) = (x - left, y - top);
-            let is_inside = left >= 0.0 && top >= 0.0 && left < (width - 1) as f32 && top < (height - 1) as f32;
-            let inner = if is_inside {
-                let at = (top as usize * width + left as usize) * 3;
-                let pixel = |at: usize| data.get(at..at + 4)?.first_chunk::<4>().map(|levels| levels.map(f32::from));
+        let (scale, offset, len) = (sampling.scale, sampling.offset, out.len() / 3);
+        let [mut x, mut y] = first.map(|start| (f64::from(start) * PARTS) as i64);
+        let [dx, dy] = step.map(|step| (f64::from(step) * PARTS) as i64);
+        let fraction = |place: i64| (place as u32 >> 8) as f32 * (1.0 / (1 << 24) as f32);
+        for i in 0..len {
+            let (left, top) = (x >> 32, y >> 32);
+            let is_inside = (left as u64) < width as u64 - 1 && (top as u64) < height as u64 - 1;
+            let at = (top as usize).wrapping_mul(width).wrapping_add(left as usize).wrapping_mul(3);
+            // The last of four levels that are read at a time is not of the pixel.
+            let corners = if is_inside && at + 3 * width + 7 <= data.len() {
+                // SAFETY: the furthest level that is read is `at + 3 * width + 6`.
+                let pixel = |at: usize| unsafe { data.as_ptr().add(at).cast::<[u8; 4]>().read() }.map(f32::from);
                 let below = at + 3 * width;
-                match (pixel(at), pixel(at + 3), pixel(below), pixel(below + 3)) {
-                    (Some(a), Some(b), Some(c), Some(d)) => Some([a, b, c, d]),
-                    _ => None,
-                }
+                [pixel(at), pixel(at + 3), pixel(below), pixel(below + 3)]
             } else {
-                None
+                sampling.corners(left, top)
             };
-            let [a, b, c, d] = inner.unwrap_or_else(|| sampling.corners(left as i64, top as i64));
-            let mut value = [0.0; 4];
-            for k in 0..4 {
-                let (upper, lower) = (a[k] + wx * (b[k] - a[k]), c[k] + wx * (d[k] - c[k]));
-                value[k] = (upper + wy * (lower - upper)) * scale + offset;
+            let value = mix(corners, fraction(x), fraction(y), scale, offset);
+            match out[3 * i..].first_chunk_mut() {
+                // The fourth number is overwritten by the next pixel.
+                Some(four) => *four = value,
+                None => out[3 * i..].copy_from_slice(&value[..3]),
             }
-            out.copy_from_slice(&value[..3]);
+            (x, y) = (x + dx, y + dy);
         }
     }
 }

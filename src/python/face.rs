@@ -45,7 +45,7 @@ impl FaceNetwork {
     }
 }
 
-/// Detector and mesh.
+/// Detectors and mesh.
 #[pyclass(module = "anrl._anrl", name = "FaceFinder", frozen)]
 struct PyFaceFinder(FaceFinder);
 
@@ -55,8 +55,8 @@ type FaceParts<'py> = ([f32; 4], f32, Bound<'py, PyArray2<f32>>, Bound<'py, PyAr
 #[pymethods]
 impl PyFaceFinder {
     #[new]
-    fn new(py: Python<'_>, detector: &[u8], mesh: &[u8]) -> PyResult<Self> {
-        Ok(Self(py.allow_threads(|| FaceFinder::new(detector, mesh))?))
+    fn new(py: Python<'_>, short_range: &[u8], full_range: &[u8], mesh: &[u8]) -> PyResult<Self> {
+        Ok(Self(py.allow_threads(|| FaceFinder::new(short_range, full_range, mesh))?))
     }
 
     /// The faces of each of these contiguous images (H, W, 3) of uint8.

@@ -10,12 +10,12 @@ import pytest
 from anrl import _anrl
 from anrl.errors import DataError
 from anrl.faces import mesh_triangles
-from anrl.faces.networks import DETECTOR, GEOMETRY, MESH, read_weights
+from anrl.faces.networks import FULL_RANGE, GEOMETRY, MESH, SHORT_RANGE, read_weights
 
 NOTICE = (Path(__file__).parents[2] / "NOTICE").read_text()
 
 
-@pytest.mark.parametrize("name", [DETECTOR, MESH, GEOMETRY])
+@pytest.mark.parametrize("name", [SHORT_RANGE, FULL_RANGE, MESH, GEOMETRY])
 def test_files_are_those_of_the_notice(name):
     content = read_weights(name)
     start, end, length, digest = re.search(
@@ -34,7 +34,10 @@ def inputs(size):
     return [a.astype(np.float32) for a in (*noise, picture, np.zeros_like(picture), np.ones_like(picture))]
 
 
-@pytest.mark.parametrize(("name", "size", "lengths"), [(DETECTOR, 128, [14336, 896]), (MESH, 192, [1404, 1])])
+@pytest.mark.parametrize(
+    ("name", "size", "lengths"),
+    [(SHORT_RANGE, 128, [14336, 896]), (FULL_RANGE, 192, [36864, 2304]), (MESH, 192, [1404, 1])],
+)
 def test_outputs_are_those_of_litert(name, size, lengths):
     litert = pytest.importorskip(
         "ai_edge_litert.interpreter", reason="needs ai-edge-litert (pip install 'anrl[test]')"
@@ -63,14 +66,15 @@ def test_a_second_run_sees_nothing_of_the_first():
 
 
 def test_damaged_and_foreign_files_are_refused():
-    content = read_weights(DETECTOR)
+    content = read_weights(SHORT_RANGE)
     for damaged in (b"", b"TFL3", content[:1000], b"no network at all"):
         with pytest.raises(DataError, match="not a TFLite file"):
             _anrl.FaceNetwork(damaged)
-    with pytest.raises(DataError, match="not the short-range face detector"):
-        _anrl.FaceFinder(read_weights(MESH), read_weights(MESH))
+    for wrong in ((MESH, FULL_RANGE, MESH), (SHORT_RANGE, SHORT_RANGE, MESH)):
+        with pytest.raises(DataError, match="not the face detector"):
+            _anrl.FaceFinder(*map(read_weights, wrong))
     with pytest.raises(DataError, match="not the face mesh"):
-        _anrl.FaceFinder(content, content)
+        _anrl.FaceFinder(content, read_weights(FULL_RANGE), content)
     with pytest.raises(ValueError, match=r"\(128, 128, 3\)"):
         _anrl.FaceNetwork(content).run(np.zeros((64, 64, 3), np.float32))
 

@@ -33,13 +33,15 @@ class Face:
 class FaceDetector:
     """Face detector and 468-point face mesh (MediaPipe), on the CPU, with the weights in this package.
 
-    The detector is made for faces that are at least a tenth of the longer side of the image. Every face it proposes
-    gets a mesh, and those whose mesh is probably no face are left out. Can be used from several threads at once.
+    The short-range detector sees faces of at least about a tenth of the longer side of the image; where it finds none,
+    the full-range detector looks for smaller ones. Every face they propose gets a mesh, and those whose mesh is
+    probably no face are left out. Can be used from several threads at once.
 
     Args:
-        min_score: Smallest score of the detector, in [0, 1].
+        min_score: Smallest score of a detection, in [0, 1]; for the full-range detector at least 0.6, as in MediaPipe.
         min_presence: A face has a larger ``presence`` than this, in [0, 1].
-        try_rotations: Whether an image without a face is looked at again turned by 90, 180 and 270 degrees.
+        try_rotations: Whether the image is looked at turned by 90, 180 and 270 degrees too, and the turn whose faces are
+            surest counts. Takes four times as long; for data sets with clips on their side or upside down.
         num_threads: Number of images that are worked on at the same time; by default as many as torch uses.
 
     Raises:

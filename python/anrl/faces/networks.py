@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from anrl import _anrl
 
-DETECTOR = "face_detection_short_range.tflite"
+SHORT_RANGE = "face_detection_short_range.tflite"
+FULL_RANGE = "face_detection_full_range.tflite"
 MESH = "face_landmark.tflite"
 GEOMETRY = "geometry_pipeline_metadata_landmarks.binarypb"
 
@@ -21,8 +22,8 @@ def read_weights(name: str) -> bytes:
 
 @cache
 def face_finder() -> _anrl.FaceFinder:
-    """Detector and mesh, read once for each process."""
-    return _anrl.FaceFinder(read_weights(DETECTOR), read_weights(MESH))
+    """Detectors and mesh, read once for each process."""
+    return _anrl.FaceFinder(*(read_weights(name) for name in (SHORT_RANGE, FULL_RANGE, MESH)))
 
 
 @cache
