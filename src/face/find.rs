@@ -1,8 +1,8 @@
 //! Faces of an image: detectors and mesh together.
 
 use super::detector::{Detection, Detector, FULL_RANGE, SHORT_RANGE};
-use super::mesh::{Mesh, Points, landmarks};
-use super::region::Picture;
+use super::mesh::{Mesh, Points, detected_region, landmarks, mesh_region};
+use super::region::{Picture, Region};
 use crate::error::DataError;
 
 /// A face of an image. Coordinates are in the image's pixels; the first pixel reaches from 0 to 1.
@@ -59,30 +59,34 @@ impl FaceFinder {
     #[must_use]
     pub fn faces(&self, picture: Picture<'_>, criteria: Criteria) -> Vec<Face> {
         let turns = if criteria.try_rotations { 4 } else { 1 };
-        let full_range_score = criteria.min_score.max(MIN_FULL_RANGE_SCORE);
-        for (detector, min_score) in
-            [(&self.short_range, criteria.min_score), (&self.full_range, full_range_score)]
-        {
-            let rotated = |turn: u8| {
-                let rotation = f32::from(turn) * std::f32::consts::FRAC_PI_2;
-                self.confirmed(picture, detector.detect(picture, rotation, min_score), criteria.min_presence)
-            };
-            // A face that lies on its side is sometimes seen, and its mesh is wrong.
-            let sureness =
-                |faces: &Vec<Face>| faces.iter().map(|face| face.score * face.presence).fold(0.0, f32::max);
-            let best = (0..turns).map(rotated).max_by(|a, b| sureness(a).total_cmp(&sureness(b)));
-            if let Some(faces) = best.filter(|faces| !faces.is_empty()) {
-                return faces;
-            }
+        let short = self.surest_turn(turns, criteria.min_presence, picture, |rotation| {
+            let detections = self.short_range.detect(picture, rotation, criteria.min_score);
+            detections.into_iter().map(|detection| (detected_region(&detection), detection)).collect()
+        });
+        if !short.is_empty() {
+            return short;
         }
-        Vec::new()
+        self.surest_turn(turns, criteria.min_presence, picture, |rotation| {
+            let min_score = criteria.min_score.max(MIN_FULL_RANGE_SCORE);
+            let detections = self.full_range.detect(picture, rotation, min_score);
+            // The boxes of small faces are not exact: a first mesh tells where they are.
+            let region = |face: &Detection| mesh_region(&self.mesh.fit(picture, detected_region(face)).0);
+            detections.into_iter().map(|detection| (region(&detection), detection)).collect()
+        })
     }
 
-    /// Detections that the mesh takes for faces.
-    fn confirmed(&self, picture: Picture<'_>, detections: Vec<Detection>, min_presence: f32) -> Vec<Face> {
-        let face = |detection: Detection| {
-            let (mesh, presence) = self.mesh.fit(picture, &detection);
-            let Detection { corners, score, .. } = detection;
+    /// The faces of the turn whose best face is surest: a face that lies on its side may be seen, with a wrong mesh.
+    fn surest_turn(
+        &self,
+        turns: u8,
+        min_presence: f32,
+        picture: Picture<'_>,
+        detect: impl Fn(f32) -> Vec<(Region, Detection)>,
+    ) -> Vec<Face> {
+        let sureness =
+            |faces: &Vec<Face>| faces.iter().map(|face| face.score * face.presence).fold(0.0, f32::max);
+        let face = |(region, Detection { corners, score, .. })| {
+            let (mesh, presence) = self.mesh.fit(picture, region);
             (presence > min_presence).then(|| Face {
                 corners,
                 score,
@@ -91,7 +95,11 @@ impl FaceFinder {
                 presence,
             })
         };
-        let mut faces: Vec<_> = detections.into_iter().filter_map(face).collect();
+        let faces = |turn: u8| -> Vec<Face> {
+            detect(f32::from(turn) * std::f32::consts::FRAC_PI_2).into_iter().filter_map(face).collect()
+        };
+        let best = (0..turns).map(faces).max_by(|a, b| sureness(a).total_cmp(&sureness(b)));
+        let mut faces = best.unwrap_or_default();
         faces.sort_by(|a, b| prominence(b, picture.size()).total_cmp(&prominence(a, picture.size())));
         faces
     }

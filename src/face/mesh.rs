@@ -13,6 +13,9 @@ const MARGIN: f32 = 1.5;
 /// Points whose mean is a landmark: right eye, left eye (of the subject), nose, corners of the mouth.
 const LANDMARKS: [&[usize]; 5] = [&[33, 133, 159, 145], &[263, 362, 386, 374], &[1], &[61], &[291]];
 
+/// The outer corners of the eyes, which tell how a mesh is turned.
+const EYE_CORNERS: [usize; 2] = [33, 263];
+
 /// The points of a face: x and y in the image's pixels, z in the same unit, smaller towards the camera.
 pub type Points = Vec<[f32; 3]>;
 
@@ -28,9 +31,8 @@ impl Mesh {
         Ok(Self(network))
     }
 
-    /// The mesh of a detected face, and the probability that it is one.
-    pub fn fit(&self, picture: Picture<'_>, face: &Detection) -> (Points, f32) {
-        let region = region(face);
+    /// The mesh of a face in a region, and the probability that there is one.
+    pub fn fit(&self, picture: Picture<'_>, region: Region) -> (Points, f32) {
         let sampling =
             Sampling { picture, region, border: Border::Replicate, scale: 1.0 / 255.0, offset: 0.0 };
         let outputs = self.0.run(|y, row| sampling.row(y, row));
@@ -45,10 +47,21 @@ impl Mesh {
     }
 }
 
-/// The square around a detected face, turned so that the eyes are level.
-fn region(face: &Detection) -> Region {
-    let [left, top, right, bottom] = face.corners;
-    let [eye, other] = [face.keypoints[0], face.keypoints[1]];
+/// The region of a detected face.
+pub(super) fn detected_region(face: &Detection) -> Region {
+    region(face.corners, [face.keypoints[0], face.keypoints[1]])
+}
+
+/// The region of a face whose mesh is known, which fits closer than that of a detection.
+pub(super) fn mesh_region(points: &[[f32; 3]]) -> Region {
+    let least = |axis: usize| points.iter().map(|point| point[axis]).fold(f32::INFINITY, f32::min);
+    let most = |axis: usize| points.iter().map(|point| point[axis]).fold(f32::NEG_INFINITY, f32::max);
+    let corner = |i: usize| [points[i][0], points[i][1]];
+    region([least(0), least(1), most(0), most(1)], EYE_CORNERS.map(corner))
+}
+
+/// The square around a box, turned so that the eyes are level.
+fn region([left, top, right, bottom]: [f32; 4], [eye, other]: [[f32; 2]; 2]) -> Region {
     Region {
         center: [(left + right) / 2.0, (top + bottom) / 2.0],
         side: (right - left).max(bottom - top) * MARGIN,
@@ -65,14 +78,23 @@ pub(super) fn landmarks(points: &[[f32; 3]]) -> [[f32; 2]; 5] {
 
 #[cfg(test)]
 mod tests {
-    use super::{landmarks, region};
+    use super::{detected_region, landmarks, mesh_region};
     use crate::face::detector::Detection;
 
     #[test]
     fn the_region_is_turned_with_the_eyes() {
         let keypoints = [[30.0, 20.0], [30.0, 40.0], [0.0; 2], [0.0; 2], [0.0; 2], [0.0; 2]];
-        let region = region(&Detection { corners: [10.0, 20.0, 50.0, 40.0], score: 1.0, keypoints });
+        let region = detected_region(&Detection { corners: [10.0, 20.0, 50.0, 40.0], score: 1.0, keypoints });
         assert_eq!((region.center, region.side), ([30.0, 30.0], 60.0));
+        assert!((region.rotation - std::f32::consts::FRAC_PI_2).abs() < 1e-6);
+    }
+
+    #[test]
+    fn the_region_of_a_mesh_covers_it() {
+        let mut points = vec![[30.0, 30.0, 0.0]; 468];
+        (points[33], points[263], points[0]) = ([30.0, 20.0, 0.0], [30.0, 40.0, 0.0], [10.0, 30.0, 0.0]);
+        let region = mesh_region(&points);
+        assert_eq!((region.center, region.side), ([20.0, 30.0], 30.0));
         assert!((region.rotation - std::f32::consts::FRAC_PI_2).abs() < 1e-6);
     }
 

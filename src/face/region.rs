@@ -69,17 +69,17 @@ impl Sampling<'_> {
         sample(self, first, step, out);
     }
 
-    /// The four pixels around (x, y), with their border.
+    /// The four pixels around (x, y), with their border: red in the lowest byte.
     #[cold]
-    fn corners(&self, x: i64, y: i64) -> [[f32; 4]; 4] {
+    fn corners(&self, x: i64, y: i64) -> [u32; 4] {
         let Picture { width, height, data } = self.picture;
         [(x, y), (x + 1, y), (x, y + 1), (x + 1, y + 1)].map(|(x, y)| {
             let (inner_x, inner_y) = (x.clamp(0, width as i64 - 1), y.clamp(0, height as i64 - 1));
             if self.border == Border::Black && (inner_x, inner_y) != (x, y) {
-                return [0.0; 4];
+                return 0;
             }
             let at = (inner_y as usize * width + inner_x as usize) * 3;
-            [f32::from(data[at]), f32::from(data[at + 1]), f32::from(data[at + 2]), 0.0]
+            u32::from_le_bytes([data[at], data[at + 1], data[at + 2], 0])
         })
     }
 }
@@ -87,43 +87,53 @@ impl Sampling<'_> {
 /// Parts of a pixel that places are counted in.
 const PARTS: f64 = (1u64 << 32) as f64;
 
-/// Bilinear interpolation between four pixels, with weights of the right and the lower ones.
+/// Pixels that are computed together.
+const LANES: usize = 16;
+
+/// The part of a whole pixel, in [0, 1).
 #[inline(always)]
-fn mix([a, b, c, d]: [[f32; 4]; 4], wx: f32, wy: f32, scale: f32, offset: f32) -> [f32; 4] {
-    std::array::from_fn(|k| {
-        let (upper, lower) = (a[k] + wx * (b[k] - a[k]), c[k] + wx * (d[k] - c[k]));
-        (upper + wy * (lower - upper)) * scale + offset
-    })
+fn fraction(place: i64) -> f32 {
+    (place as u32 >> 8) as f32 * (1.0 / (1 << 24) as f32)
 }
 
 vectorized! {
     /// Samples pixels from `first` on, each a `step` further.
     fn sample<>(sampling: &Sampling<'_>, first: [f32; 2], step: [f32; 2], out: &mut [f32]) {
         let Picture { width, height, data } = sampling.picture;
-        let (scale, offset, len) = (sampling.scale, sampling.offset, out.len() / 3);
+        let (scale, offset) = (sampling.scale, sampling.offset);
         let [mut x, mut y] = first.map(|start| (f64::from(start) * PARTS) as i64);
         let [dx, dy] = step.map(|step| (f64::from(step) * PARTS) as i64);
-        let fraction = |place: i64| (place as u32 >> 8) as f32 * (1.0 / (1 << 24) as f32);
-        for i in 0..len {
-            let (left, top) = (x >> 32, y >> 32);
-            let is_inside = (left as u64) < width as u64 - 1 && (top as u64) < height as u64 - 1;
-            let at = (top as usize).wrapping_mul(width).wrapping_add(left as usize).wrapping_mul(3);
-            // The last of four levels that are read at a time is not of the pixel.
-            let corners = if is_inside && at + 3 * width + 7 <= data.len() {
-                // SAFETY: the furthest level that is read is `at + 3 * width + 6`.
-                let pixel = |at: usize| unsafe { data.as_ptr().add(at).cast::<[u8; 4]>().read() }.map(f32::from);
-                let below = at + 3 * width;
-                [pixel(at), pixel(at + 3), pixel(below), pixel(below + 3)]
-            } else {
-                sampling.corners(left, top)
-            };
-            let value = mix(corners, fraction(x), fraction(y), scale, offset);
-            match out[3 * i..].first_chunk_mut() {
-                // The fourth number is overwritten by the next pixel.
-                Some(four) => *four = value,
-                None => out[3 * i..].copy_from_slice(&value[..3]),
+        for out in out.chunks_mut(3 * LANES) {
+            let (mut corners, mut wx, mut wy) = ([[0u32; LANES]; 4], [0.0; LANES], [0.0; LANES]);
+            for i in 0..out.len() / 3 {
+                let (left, top) = (x >> 32, y >> 32);
+                let is_inside = (left as u64) < width as u64 - 1 && (top as u64) < height as u64 - 1;
+                let at = (top as usize).wrapping_mul(width).wrapping_add(left as usize).wrapping_mul(3);
+                let four = if is_inside && at + 3 * width + 8 <= data.len() {
+                    // SAFETY: both pairs of pixels and two levels more lie within the data.
+                    let pair = |at: usize| u64::from_le_bytes(unsafe { data.as_ptr().add(at).cast::<[u8; 8]>().read() });
+                    let (upper, lower) = (pair(at), pair(at + 3 * width));
+                    [upper as u32, (upper >> 24) as u32, lower as u32, (lower >> 24) as u32]
+                } else {
+                    sampling.corners(left, top)
+                };
+                for (corner, pixel) in corners.iter_mut().zip(four) {
+                    corner[i] = pixel;
+                }
+                (wx[i], wy[i]) = (fraction(x), fraction(y));
+                (x, y) = (x + dx, y + dy);
             }
-            (x, y) = (x + dx, y + dy);
+            let mut mixed = [0.0; 3 * LANES];
+            for channel in 0..3 {
+                let [a, b, c, d] = &corners;
+                let level = |pixel: u32| (pixel >> (8 * channel) & 255) as i32 as f32;
+                for i in 0..LANES {
+                    let upper = level(a[i]) + wx[i] * (level(b[i]) - level(a[i]));
+                    let lower = level(c[i]) + wx[i] * (level(d[i]) - level(c[i]));
+                    mixed[3 * i + channel] = (upper + wy[i] * (lower - upper)) * scale + offset;
+                }
+            }
+            out.copy_from_slice(&mixed[..out.len()]);
         }
     }
 }
