@@ -147,19 +147,24 @@ fn draw_triangle(mut points: [[f32; 3]; 3], width: usize, height: usize, out: &m
     let dy = (ac[2] * ab[0] - ab[2] * ac[0]) / area;
     let slope = |x: f32, y: f32| if y > 0.0 { x / y } else { 0.0 };
     let (long, upper, lower) = (slope(ac[0], ac[1]), slope(ab[0], ab[1]), slope(bc[0], bc[1]));
-    let (top, bottom) = (a[1].ceil().max(0.0), c[1].floor().min(height as f32 - 1.0));
-    let mut y = top;
-    while y <= bottom {
+    let (top, bottom) = (a[1].ceil().max(0.0) as usize, c[1].floor().min(height as f32 - 1.0));
+    let mut y = top as f32;
+    for row in out.chunks_exact_mut(width).skip(top) {
+        if y > bottom {
+            break;
+        }
         let down = y - a[1];
         let one = a[0] + long * down;
         let other = if y < b[1] { a[0] + upper * down } else { b[0] + lower * (y - b[1]) };
-        let (first, last) = (one.min(other).ceil().max(0.0), one.max(other).floor().min(width as f32 - 1.0));
-        if first <= last {
-            let start = a[2] + dx * (first - a[0]) + dy * down;
-            let row = &mut out[y as usize * width..][first as usize..=last as usize];
-            for (i, old) in row.iter_mut().enumerate() {
-                let z = start + dx * i as f32;
+        let (low, high) = if one < other { (one, other) } else { (other, one) };
+        let first = low.ceil().max(0.0);
+        // The number of pixels from the first on; rows are short, so one by one is fastest.
+        let len = (high - first).floor() + 1.0;
+        if len > 0.0 && first < width as f32 {
+            let mut z = a[2] + dx * (first - a[0]) + dy * down;
+            for old in row[first as usize..].iter_mut().take(len as usize) {
                 *old = if z < *old { z } else { *old };
+                z += dx;
             }
         }
         y += 1.0;
