@@ -92,13 +92,14 @@ impl Network {
 impl Memory {
     /// The numbers of these maps, without borders, one after the other.
     fn values(&self, maps: &[(usize, Map)]) -> Vec<f32> {
-        let pixel = |&(slot, map): &(usize, Map), x: usize, y: usize| {
-            &floats(&self.slots[slot])[map.place(x, y)..][..map.channels]
-        };
-        let of_map = |entry| {
-            let &(_, map): &(usize, Map) = entry;
-            (0..map.height).flat_map(move |y| (0..map.width).map(move |x| pixel(entry, x, y)))
-        };
-        maps.iter().flat_map(of_map).flatten().copied().collect()
+        let mut values =
+            Vec::with_capacity(maps.iter().map(|(_, map)| map.height * map.width * map.channels).sum());
+        for &(slot, map) in maps {
+            let stored = floats(&self.slots[slot]);
+            for (x, y) in (0..map.height).flat_map(|y| (0..map.width).map(move |x| (x, y))) {
+                values.extend_from_slice(&stored[map.place(x, y)..][..map.channels]);
+            }
+        }
+        values
     }
 }

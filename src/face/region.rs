@@ -123,17 +123,19 @@ vectorized! {
                 (wx[i], wy[i]) = (fraction(x), fraction(y));
                 (x, y) = (x + dx, y + dy);
             }
-            let mut mixed = [0.0; 3 * LANES];
-            for channel in 0..3 {
-                let [a, b, c, d] = &corners;
+            let [a, b, c, d] = &corners;
+            let mut mixed = [[0.0; LANES]; 3];
+            for (channel, mixed) in mixed.iter_mut().enumerate() {
                 let level = |pixel: u32| (pixel >> (8 * channel) & 255) as i32 as f32;
                 for i in 0..LANES {
                     let upper = level(a[i]) + wx[i] * (level(b[i]) - level(a[i]));
                     let lower = level(c[i]) + wx[i] * (level(d[i]) - level(c[i]));
-                    mixed[3 * i + channel] = (upper + wy[i] * (lower - upper)) * scale + offset;
+                    mixed[i] = (upper + wy[i] * (lower - upper)) * scale + offset;
                 }
             }
-            out.copy_from_slice(&mixed[..out.len()]);
+            for (i, out) in out.as_chunks_mut::<3>().0.iter_mut().enumerate() {
+                *out = [mixed[0][i], mixed[1][i], mixed[2][i]];
+            }
         }
     }
 }
