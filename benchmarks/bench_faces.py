@@ -1,8 +1,8 @@
 """Times faces beside LiteRT and OpenCV: ``python benchmarks/bench_faces.py [OUT.csv]``.
 
-A 640 x 480 frame with one face: detection, mesh, and a depth map of 128 x 128, on one thread. The peer does the same
-with ai-edge-litert 2.3.0 (XNNPACK), OpenCV and numpy; its depth map is painted triangle by triangle, the furthest
-first. All take turns in one process; medians of CPU time count, and only ratios mean anything.
+A 640 x 480 frame with one face: detection, mesh, and a depth map of 128 x 128, on one thread. The peer does
+the same with ai-edge-litert 2.3.0 (XNNPACK), OpenCV and numpy; its depth map is painted triangle by triangle,
+the furthest first. All take turns in one process; medians of CPU time count, and only ratios mean anything.
 
 Goals: the whole at least 2 times faster than the peer, a depth map in less than 0.1 ms.
 """
@@ -125,8 +125,8 @@ def main() -> None:
         return lambda: mine.run(image), lambda: theirs.run(image)
 
     def whole_of_ours() -> None:
-        found = ours.detect([frame])[0][0]
-        depth_map(found.mesh, 128, found.box)
+        first = ours.detect([frame])[0][0]
+        depth_map(first.mesh, 128, first.box)
 
     pairs = {
         "network: short range": network(SHORT_RANGE, 128),

@@ -90,10 +90,10 @@ const PARTS: f64 = (1u64 << 32) as f64;
 /// Pixels that are computed together.
 const LANES: usize = 16;
 
-/// The part of a whole pixel, in [0, 1).
+/// Parts of a pixel as a fraction in [0, 1).
 #[inline(always)]
-fn fraction(place: i64) -> f32 {
-    (place as u32 >> 8) as f32 * (1.0 / (1 << 24) as f32)
+fn weight(parts: u32) -> f32 {
+    (parts >> 8) as i32 as f32 * (1.0 / (1 << 24) as f32)
 }
 
 vectorized! {
@@ -104,7 +104,8 @@ vectorized! {
         let [mut x, mut y] = first.map(|start| (f64::from(start) * PARTS) as i64);
         let [dx, dy] = step.map(|step| (f64::from(step) * PARTS) as i64);
         for out in out.chunks_mut(3 * LANES) {
-            let (mut corners, mut wx, mut wy) = ([[0u32; LANES]; 4], [0.0; LANES], [0.0; LANES]);
+            let mut corners = [[0u32; LANES]; 4];
+            let (mut parts_x, mut parts_y) = ([0; LANES], [0; LANES]);
             for i in 0..out.len() / 3 {
                 let (left, top) = (x >> 32, y >> 32);
                 let is_inside = (left as u64) < width as u64 - 1 && (top as u64) < height as u64 - 1;
@@ -120,9 +121,10 @@ vectorized! {
                 for (corner, pixel) in corners.iter_mut().zip(four) {
                     corner[i] = pixel;
                 }
-                (wx[i], wy[i]) = (fraction(x), fraction(y));
-                (x, y) = (x + dx, y + dy);
+                (parts_x[i], parts_y[i]) = (x as u32, y as u32);
+                (x, y) = (x.wrapping_add(dx), y.wrapping_add(dy));
             }
+            let (wx, wy) = (parts_x.map(weight), parts_y.map(weight));
             let [a, b, c, d] = &corners;
             let mut mixed = [[0.0; LANES]; 3];
             for (channel, mixed) in mixed.iter_mut().enumerate() {

@@ -14,8 +14,8 @@ from anrl.faces.networks import face_finder
 class Face:
     """A face of an image.
 
-    Coordinates are in pixels of the image, x to the right and y down; the first pixel reaches from 0 to 1. Left and
-    right of landmarks are the subject's: the right eye is on the left of an image that is not mirrored.
+    Coordinates are in pixels of the image, x to the right and y down; the first pixel reaches from 0 to 1.
+    Left and right of landmarks are the subject's: the right eye is on the left unless an image is mirrored.
     """
 
     box: NDArray[np.float32]
@@ -25,7 +25,7 @@ class Face:
     landmarks: NDArray[np.float32]
     """(5, 2): x and y of right eye, left eye, nose, right and left corner of the mouth."""
     mesh: NDArray[np.float32]
-    """(468, 3): x, y and z of the points of MediaPipe's face mesh. z is in pixels too, smaller = nearer to the camera."""
+    """(468, 3): x, y and z of the points of MediaPipe's face mesh; z in pixels too, smaller = nearer."""
     presence: float
     """Probability that this is a face, as the mesh sees it, in [0, 1]."""
 
@@ -33,23 +33,24 @@ class Face:
 class FaceDetector:
     """Face detector and 468-point face mesh (MediaPipe), on the CPU, with the weights in this package.
 
-    The short-range detector sees faces of at least about a tenth of the longer side of the image; where it finds none,
-    the full-range detector looks for smaller ones. Every face they propose gets a mesh, and those whose mesh is
-    probably no face are left out. Can be used from several threads at once.
+    The short-range detector sees faces of at least about a tenth of the longer side of the image; where it
+    finds none, the full-range detector looks for smaller ones. Every face they propose gets a mesh, and those
+    whose mesh is probably no face are left out. Can be used from several threads at once.
 
     Args:
-        min_score: Smallest score of a detection, in [0, 1]; for the full-range detector at least 0.6, as in MediaPipe.
+        min_score: Smallest score of a detection, in [0, 1]; for the full-range detector at least 0.6, as in
+            MediaPipe.
         min_presence: A face has a larger ``presence`` than this, in [0, 1].
-        try_rotations: Whether the image is looked at turned by 90, 180 and 270 degrees too, and the turn whose faces are
-            surest counts. Takes four times as long; for data sets with clips on their side or upside down.
+        try_rotations: Whether the image is looked at turned by 90, 180 and 270 degrees too, and the turn
+            whose faces are surest counts. Takes four times as long; for clips on their side or upside down.
         num_threads: Number of images that are worked on at the same time; by default as many as torch uses.
 
     Raises:
         ValueError: an argument is out of its range.
 
     Source:
-        Bazarevsky et al., "BlazeFace: Sub-millisecond neural face detection on mobile GPUs", 2019; Kartynnik et al.,
-        "Real-time facial surface geometry from monocular video on mobile GPUs", 2019.
+        Bazarevsky et al., "BlazeFace: Sub-millisecond neural face detection on mobile GPUs", 2019; Kartynnik
+        et al., "Real-time facial surface geometry from monocular video on mobile GPUs", 2019.
     """
 
     def __init__(
@@ -88,7 +89,8 @@ class FaceDetector:
             shape, dtype = np.shape(image), getattr(image, "dtype", None)
             if dtype != np.uint8 or len(shape) != 3 or shape[2] != 3 or 0 in shape:
                 raise ValueError(
-                    f"image {number}: expected an RGB array (H, W, 3) of uint8, not {shape} of {dtype or type(image)}"
+                    f"image {number}: expected an RGB array (H, W, 3) of uint8, not {shape} of "
+                    f"{dtype or type(image).__name__}"
                 )
         batches = face_finder().faces(
             [np.ascontiguousarray(image) for image in images],
