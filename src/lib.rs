@@ -10,6 +10,7 @@ pub mod adaptive_norm;
 pub mod center_distance;
 pub mod dtype;
 pub mod error;
+pub mod face;
 pub mod image;
 pub mod pack;
 pub mod sample;

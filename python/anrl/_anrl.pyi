@@ -10,6 +10,8 @@ __all__ = [
     "MAX_KEY",
     "RAW_MAGIC",
     "AdaptiveNorm",
+    "FaceFinder",
+    "FaceNetwork",
     "Pack",
     "PackWriter",
     "Samples",
@@ -17,6 +19,8 @@ __all__ = [
     "center_products",
     "center_products_gradient",
     "decode_image",
+    "face_depth",
+    "face_triangles",
     "instance_moments",
     "scale_shift",
     "scale_shift_double_gradient",
@@ -33,7 +37,18 @@ JPEG_IS_VECTORIZED: bool
 # UTF-8 bytes, where each string ends, and the number of the string of each row.
 _Texts: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int32]]
 
+# Box, score, landmarks (5, 2), mesh (468, 3), presence.
+_Face: TypeAlias = tuple[list[float], float, NDArray[np.float32], NDArray[np.float32], float]
+
 def vector_unit() -> str: ...
+def face_triangles(metadata: bytes) -> NDArray[np.uint16]: ...
+def face_depth(
+    mesh: NDArray[np.float32],
+    triangles: NDArray[np.uint16],
+    corners: tuple[float, float, float, float],
+    height: int,
+    width: int,
+) -> NDArray[np.float32]: ...
 def center_products(a: Tensor, b: Tensor, x: Tensor, c: Tensor) -> Tensor: ...
 def center_products_gradient(w: Tensor, x: Tensor, c: Tensor) -> tuple[Tensor, Tensor]: ...
 def instance_moments(x: Tensor) -> tuple[Tensor, Tensor]: ...
@@ -48,6 +63,23 @@ def scale_shift_double_sums(
 def scale_shift_double_gradient(
     ddx: Tensor, dy: Tensor, x: Tensor, coefficients: Sequence[Tensor], relu: bool
 ) -> tuple[Tensor, Tensor]: ...
+
+@final
+class FaceNetwork:
+    def __new__(cls, tflite: bytes) -> FaceNetwork: ...
+    def run(self, image: NDArray[np.float32]) -> list[NDArray[np.float32]]: ...
+
+@final
+class FaceFinder:
+    def __new__(cls, short_range: bytes, full_range: bytes, mesh: bytes) -> FaceFinder: ...
+    def faces(
+        self,
+        images: list[NDArray[np.uint8]],
+        min_score: float,
+        min_presence: float,
+        try_rotations: bool,
+        num_threads: int,
+    ) -> list[list[_Face]]: ...
 
 @final
 class AdaptiveNorm:

@@ -5,6 +5,7 @@ mod adaptive_norm;
 mod buffers;
 mod center_distance;
 mod error;
+mod face;
 mod image;
 mod pack;
 mod pack_writer;
@@ -45,6 +46,7 @@ fn _anrl(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<adaptive_norm::AdaptiveNorm>()?;
     scale_shift::register(module)?;
     center_distance::register(module)?;
+    face::register(module)?;
     module.add_class::<pack::Pack>()?;
     module.add_class::<pack_writer::PackWriter>()?;
     module.add_class::<samples::Samples>()?;
