@@ -70,7 +70,8 @@ class Preprocessing(nn.Module):
             first, second = (weight[:, None, :, None] for weight in column_weights)
             sums.append(pixels[0] * first + pixels[1] * second)
         upper, lower = (
-            (weight[:, :, None, None] * (row >> 4)) >> 16 for weight, row in zip(row_weights, sums, strict=True)
+            (weight[:, :, None, None] * (row >> 4)) >> 16
+            for weight, row in zip(row_weights, sums, strict=True)
         )
         return ((upper + lower + 2) >> 2).clamp(max=255).permute(0, 3, 1, 2)
 
