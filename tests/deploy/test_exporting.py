@@ -1,5 +1,6 @@
-"""Exported graphs against torch: every gate and norm, other libraries' networks, photographs of many sizes."""
+"""Exported graphs against torch: every gate and norm, networks of timm, photographs of many sizes."""
 
+import hashlib
 import json
 
 import numpy as np
@@ -120,8 +121,6 @@ def test_images_with_boxes_score_as_their_crops(trained, tmp_path):
 def test_metadata_hold_the_contract(exported, trained):
     contract = Detector.load(exported).contract
     checkpoint = Checkpoint.read(trained)
-    import hashlib
-
     metadata = onnxruntime.InferenceSession(exported).get_modelmeta().custom_metadata_map
     assert metadata["anrl.format"] == "anrl-deploy-1" and metadata["anrl.classes"] == "bona fide, attack"
     assert metadata["anrl.color_order"] == "RGB" and metadata["anrl.image_size"] == "16"

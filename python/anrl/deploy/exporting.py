@@ -103,6 +103,7 @@ def write_network(network: DeployedNetwork, contract: Contract, path: Path, inpu
                 verbose=False,
                 input_names=list(arguments),
                 output_names=list(network.outputs),
+                custom_translation_table={torch.ops.aten.sigmoid.default: _sigmoid},
             )
     except Exception as error:  # torch's exporter raises exceptions of all kinds
         first = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
@@ -117,6 +118,17 @@ def write_network(network: DeployedNetwork, contract: Contract, path: Path, inpu
     model.metadata_props.update(metadata)
     with replacing(path) as partial:
         onnx_program.save(str(partial))
+
+
+def _sigmoid(x: Any) -> Any:
+    """Sigmoid with a small relative error, which the dual gate, a ratio of two, needs.
+
+    That of onnxruntime's own operator is small in absolute terms only.
+    """
+    from onnxscript import opset20 as op
+
+    one: Any = op.Constant(value_float=1.0)
+    return op.Reciprocal(op.Add(op.Exp(op.Neg(x)), op.CastLike(one, x)))
 
 
 def _need_onnx() -> None:

@@ -180,6 +180,9 @@ class ForeignNetwork:
             self._misfit(f"output {self._output!r}", f"the outputs {', '.join(outputs)}")
         if len(inputs) != 1 or inputs[0].type not in ("tensor(float)", "tensor(uint8)"):
             self._misfit("one image of float32 or uint8", f"{len(inputs)} inputs of {inputs[0].type}")
+        plain = (description.scale, *description.mean, *description.std) == (1.0, 0.0, 1.0)
+        if inputs[0].type == "tensor(uint8)" and not plain:
+            self._misfit("a scale, mean or std", "an input of uint8, which takes levels as they are")
         self._input = inputs[0].name
         self._dtype = np.float32 if inputs[0].type == "tensor(float)" else np.uint8
         width, height = description.size
@@ -188,7 +191,8 @@ class ForeignNetwork:
         pairs = zip(shape[1:], fixed[1:], strict=False)
         if len(fixed) != 4 or any(side not in (None, wanted) for wanted, side in pairs):
             self._misfit(f"size {width} x {height} in {description.layout}", f"an input {inputs[0].shape}")
-        self(np.zeros((height, width, 3), np.uint8), (0, 0, width, height))
+        for level in (0, 127, 255):
+            self(np.full((height, width, 3), level, np.uint8), (0, 0, width, height))
 
     def _misfit(self, described: str, present: str) -> None:
         raise DataError(
@@ -202,7 +206,7 @@ class ForeignNetwork:
         levels = resize_linear(image[top:bottom, left:right], *description.size)
         if description.color == "BGR":
             levels = levels[..., ::-1]
-        values = levels.astype(np.float32) * np.float32(description.scale)
+        values: NDArray[Any] = levels.astype(np.float32) * np.float32(description.scale)
         values = (values - np.array(description.mean, np.float32)) / np.array(description.std, np.float32)
         if description.layout == "NCHW":
             values = values.transpose(2, 0, 1)
