@@ -42,6 +42,15 @@ def export(
     threshold: Annotated[
         str, typer.Option(help="What sets the threshold on validation data: eer, apcer@X, a number, …")
     ] = "eer",
+    min_size: Annotated[
+        float, typer.Option(help="Shortest side of a face, in pixels, that gets a verdict.")
+    ] = 48,
+    min_brightness: Annotated[
+        float, typer.Option(help="Lowest mean brightness of a face, of 255, that gets a verdict.")
+    ] = 30,
+    max_overexposed: Annotated[
+        float, typer.Option(help="Largest fraction of white pixels of a face that gets a verdict.")
+    ] = 0.25,
     license: Annotated[str, typer.Option(help="Licence of the training data.")] = "not stated",
     check: Annotated[
         Path | None, typer.Option(help="Pack to score through both; prints the largest deviation.")
@@ -49,7 +58,7 @@ def export(
 ) -> None:
     """Export a checkpoint with its preprocessing, for onnxruntime."""
     from anrl.data import Domain
-    from anrl.deploy import Detector, largest_deviation
+    from anrl.deploy import Detector, Limits, largest_deviation
     from anrl.deploy import export as export_checkpoint
 
     if check is not None and out.suffix != ".onnx":
@@ -59,10 +68,11 @@ def export(
     if domain is not None and "score" not in names:
         raise typer.BadParameter("--check needs the output score")
     try:
-        export_checkpoint(checkpoint, out, input, names, threshold, license=license)
+        limits = Limits(min_size, min_brightness, max_overexposed)
+        export_checkpoint(checkpoint, out, input, names, threshold, limits, license)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-    console.print(f"written: {out}", markup=False, soft_wrap=True)
+    console.print(f"written: {out}", soft_wrap=True)
     if domain is None:
         return
     detectors = Detector.load(checkpoint), Detector.load(out)
@@ -114,7 +124,7 @@ def predict(
         elif as_csv:
             table.writerow("" if row[name] is None else row[name] for name in _COLUMNS)
         else:
-            console.print(_line(file, prediction), markup=False, soft_wrap=True)
+            console.print(_line(file, prediction), soft_wrap=True)
     raise typer.Exit(1 if "attack" in verdicts else 3 if None in verdicts else 0)
 
 
@@ -145,7 +155,7 @@ def calibrate(
             )
         except ValueError as error:
             raise typer.BadParameter(str(error)) from None
-    console.print(f"{model}: threshold {threshold}", markup=False, soft_wrap=True)
+    console.print(f"{model}: threshold {threshold}", soft_wrap=True)
 
 
 def _box(text: str) -> list[float]:

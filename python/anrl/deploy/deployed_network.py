@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -100,9 +101,7 @@ def contract_of(
         "color": config.transform.color,
         "model": config.model.name,
         "method": config.method.name,
-        "training_data": ", ".join(
-            source.name or source.path.rpartition("/")[2] for source in config.sources
-        ),
+        "training_data": _source_names(checkpoint),
         "license": license,
         "checkpoint.sha256": _sha256(checkpoint),
     }
@@ -120,7 +119,7 @@ def _threshold(checkpoint: Checkpoint, criterion: str | float) -> Threshold | No
         assert parsed.value is not None
         return Threshold(parsed.value)
     run = RunFolder(checkpoint.path.parent)
-    data = "validation frames of the source domains"
+    data = f"validation frames of {_source_names(checkpoint)}"
     if checkpoint.path.name == run.best.name and run.validation_scores.exists():
         return Threshold(find_threshold(read_validation_scores(run), criterion), str(criterion), data)
     if parsed.kind != "eer":
@@ -131,6 +130,10 @@ def _threshold(checkpoint: Checkpoint, criterion: str | float) -> Threshold | No
         )
     value = checkpoint.progress.thresholds.get("frame")
     return None if value is None else Threshold(value, "eer", data)
+
+
+def _source_names(checkpoint: Checkpoint) -> str:
+    return ", ".join(source.name or Path(source.path).name for source in checkpoint.config.sources)
 
 
 def _sha256(checkpoint: Checkpoint) -> str:
