@@ -7,7 +7,7 @@ import pytest
 
 import anrl
 from anrl.data import Domain
-from anrl.deploy import Detector, calibrate, score_domain, score_pack
+from anrl.deploy import Detector, calibrate, detector_scores, score_pack
 from anrl.errors import ConfigError, DataError
 from anrl.evaluation import RunFolder, read_validation_scores
 from anrl.metrics import find_threshold
@@ -34,8 +34,8 @@ def test_frames_outside_the_limits_are_failures_to_acquire(exported, packs):
     domain = Domain.open(packs[0])
     detector = Detector.load(exported)
     dark = {record.path for record in list(domain.records)[:3]}
-    assert not np.isnan(score_domain(detector, domain, use_limits=True).score).any()
-    scores = score_domain(
+    assert not np.isnan(detector_scores(detector, domain, use_limits=True).score).any()
+    scores = detector_scores(
         detector, domain, lambda r: (0, 0, 9, 9) if r.path in dark else None, use_limits=True
     )
     assert np.isnan(scores.score).tolist() == [True] * 3 + [False] * (len(domain) - 3)
@@ -50,22 +50,22 @@ def test_a_detector_that_crops_needs_faces_in_a_pack(packs, tmp_path):
     )
     domain, detector = Domain.open(packs[0]), Detector.load(tmp_path / "a.yaml")
     with pytest.raises(DataError, match=r"0\.lmdb: key '.*': the network sees a crop around the face's box"):
-        score_domain(detector, domain)
-    boxes = score_domain(detector, domain, lambda record: (4, 4, 14, 14))
-    assert not np.array_equal(boxes.score, score_domain(detector, domain, "whole").score)
+        detector_scores(detector, domain)
+    boxes = detector_scores(detector, domain, lambda record: (4, 4, 14, 14))
+    assert not np.array_equal(boxes.score, detector_scores(detector, domain, "whole").score)
 
 
 def test_calibration_writes_threshold_and_source_into_an_export(exported, packs, tmp_path):
     path = shutil.copy(exported, tmp_path / "a.onnx")
     domain, before = Domain.open(packs[2]), Detector.load(exported)
     threshold = calibrate(path, domain, "apcer@0.05")
-    scores = score_domain(before, domain)
+    scores = detector_scores(before, domain)
     assert threshold.value == find_threshold(scores, "apcer@0.05") != before.threshold.value
     after = Detector.load(path)
     assert after.threshold == threshold
     assert (threshold.criterion, threshold.data) == ("apcer@0.05", f"{domain.name}, {len(domain)} frames")
     assert after.contract.limits == before.contract.limits and after.contract.notes == before.contract.notes
-    assert np.array_equal(score_domain(after, domain).score, scores.score)
+    assert np.array_equal(detector_scores(after, domain).score, scores.score)
     assert [file.name for file in tmp_path.iterdir()] == ["a.onnx"]
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from anrl.deploy.exporting import export
     from anrl.deploy.foreign import shipped_descriptions
     from anrl.deploy.preprocessing import Preprocessing
-    from anrl.deploy.scoring import largest_deviation, score_domain, score_pack
+    from anrl.deploy.scoring import detector_scores, largest_deviation, score_pack
 
 _HOMES = {
     "Contract": "contract",
@@ -29,9 +29,9 @@ _HOMES = {
     "Preprocessing": "preprocessing",
     "Threshold": "contract",
     "calibrate": "calibration",
+    "detector_scores": "scoring",
     "export": "exporting",
     "largest_deviation": "scoring",
-    "score_domain": "scoring",
     "score_pack": "scoring",
     "shipped_descriptions": "foreign",
 }
@@ -47,9 +47,9 @@ __all__ = [
     "Preprocessing",
     "Threshold",
     "calibrate",
+    "detector_scores",
     "export",
     "largest_deviation",
-    "score_domain",
     "score_pack",
     "shipped_descriptions",
 ]

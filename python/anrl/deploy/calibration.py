@@ -9,7 +9,7 @@ from anrl.atomic_io import replacing
 from anrl.data import Domain
 from anrl.deploy.contract import Threshold, threshold_metadata
 from anrl.deploy.detector import Detector, FaceFinder
-from anrl.deploy.scoring import Place, score_domain
+from anrl.deploy.scoring import Place, detector_scores
 from anrl.errors import ConfigError
 from anrl.metrics import find_threshold, parse_criterion
 from anrl.progress import Progress
@@ -32,7 +32,7 @@ def calibrate(
         domain: The captures, of both classes.
         criterion: What sets the threshold on their frames; see :func:`anrl.metrics.find_threshold`.
         find_faces: A face detector.
-        where: Where the faces are; see :func:`anrl.deploy.score_domain`.
+        where: Where the faces are; see :func:`anrl.deploy.detector_scores`.
         progress: Told the number of frames done.
 
     Returns:
@@ -50,7 +50,7 @@ def calibrate(
         raise ConfigError(
             f"{path}: only an exported model (.onnx) or a description (.yaml) holds a threshold"
         )
-    scores = score_domain(Detector.load(path, find_faces), domain, where, progress=progress)
+    scores = detector_scores(Detector.load(path, find_faces), domain, where, progress=progress)
     value = find_threshold(scores, criterion)
     threshold = Threshold(value, criterion, f"{domain.name}, {len(domain)} frames")
     (_write_onnx if path.suffix == ".onnx" else _write_yaml)(path, threshold)

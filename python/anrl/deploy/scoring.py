@@ -19,7 +19,7 @@ Place = Callable[[Record], Where | None] | Literal["whole"] | None
 """Where the face of a sample is: a function of its record, or "whole" if images are crops already."""
 
 
-def score_domain(
+def detector_scores(
     detector: Detector,
     domain: Domain,
     where: Place = None,
@@ -84,9 +84,9 @@ def score_pack(
         domain: The domain.
         criterion: What sets the threshold on ``validation``, as in :func:`anrl.evaluate`; by default the
             detector's own threshold is taken.
-        validation: Scores of validation data by the same detector; see :func:`score_domain`.
-        where: See :func:`score_domain`.
-        use_limits: See :func:`score_domain`.
+        validation: Scores of validation data by the same detector; see :func:`detector_scores`.
+        where: See :func:`detector_scores`.
+        use_limits: See :func:`detector_scores`.
         aggregate: How a video's score is made of those of its frames.
         progress: Told the number of frames done.
 
@@ -102,7 +102,7 @@ def score_pack(
         if detector.threshold is None:
             raise ValueError("the detector has no threshold: give a criterion, or a number")
         criterion = detector.threshold.value
-    frames = score_domain(detector, domain, where, use_limits, progress)
+    frames = detector_scores(detector, domain, where, use_limits, progress)
     return evaluate_scores({domain.name: frames}, validation, criterion, aggregate=aggregate)
 
 
@@ -114,5 +114,7 @@ def largest_deviation(
     Raises:
         DataError: a frame cannot be scored.
     """
-    scores = [score_domain(detector, domain, where, progress=progress).score for detector in (first, second)]
+    scores = [
+        detector_scores(detector, domain, where, progress=progress).score for detector in (first, second)
+    ]
     return float(np.abs(scores[0] - scores[1]).max())
