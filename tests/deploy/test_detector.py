@@ -14,7 +14,7 @@ from PIL import Image
 
 import anrl
 from anrl.deploy import Detector, Face, Prediction, Threshold
-from anrl.errors import DataError
+from anrl.errors import ConfigError, DataError
 from support.images import encode, photograph
 
 
@@ -199,6 +199,12 @@ def test_damaged_and_foreign_files_are_refused_in_one_sentence(exported, tmp_pat
     (tmp_path / "a.safetensors").write_bytes(b"no checkpoint")
     with pytest.raises(DataError, match="not a readable checkpoint"):
         Detector.load(tmp_path / "a.safetensors")
+
+
+def test_missing_onnxruntime_is_named(exported, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(ConfigError, match=r"need onnxruntime.*pip install onnxruntime"):
+        Detector.load(exported)
 
 
 def test_without_a_threshold_there_is_no_verdict(exported, tmp_path):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 
 import numpy as np
 import onnxruntime
@@ -112,6 +113,8 @@ def test_images_with_boxes_score_as_their_crops(trained, tmp_path):
         score = exported.predict(photo, box).score
         assert score == pytest.approx(original.predict(photo, box).score, abs=1e-4)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    shapes = {entry.name: entry.shape for entry in session.get_inputs()}
+    assert shapes == {"image": ["batch", "height", "width", 3], "box": ["batch", 4]}
     boxes = np.array([[170, 60, 280, 190], [0, 0, 512, 512], [90, 300, 500, 400]])
     (scores,) = session.run(["score"], {"image": np.stack([photo] * 3), "box": boxes})
     expected = [original.predict(photo, tuple(box)).score for box in boxes]
@@ -164,6 +167,13 @@ def test_wrong_arguments_are_refused_before_work_starts(trained, tmp_path):
         copy.write_bytes(trained.read_bytes())
         export(copy, tmp_path / "a.onnx", criterion="apcer@0.1")
     assert not list(tmp_path.glob("*.onnx")) and not list(tmp_path.glob(".*"))
+
+
+def test_missing_packages_are_named(trained, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    with pytest.raises(ConfigError, match=r"needs onnxscript.*pip install 'anrl\[onnx\]'"):
+        export(trained, tmp_path / "a.onnx")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_network_that_torch_cannot_export_is_refused_in_one_sentence(tmp_path):

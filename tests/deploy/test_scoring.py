@@ -1,15 +1,20 @@
 """Packs scored by detectors of any origin, as evaluation scores them; thresholds written into model files."""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 import anrl
-from anrl.data import Domain
+from anrl.checkpoint import Checkpoint
+from anrl.data import Domain, Records, Transform
 from anrl.deploy import Detector, calibrate, detector_scores, score_pack
+from anrl.deploy.deployed_network import CheckpointNetwork
+from anrl.deploy.detector import Member
 from anrl.errors import ConfigError, DataError
-from anrl.evaluation import RunFolder, read_validation_scores
+from anrl.evaluation import RunFolder, read_validation_scores, score_domain
 from anrl.metrics import find_threshold
 from support.exported import write_linear
 
@@ -53,6 +58,22 @@ def test_a_detector_that_crops_needs_faces_in_a_pack(packs, tmp_path):
         detector_scores(detector, domain)
     boxes = detector_scores(detector, domain, lambda record: (4, 4, 14, 14))
     assert not np.array_equal(boxes.score, detector_scores(detector, domain, "whole").score)
+
+
+def test_crops_to_landmarks_are_those_of_training(trained, packs):
+    checkpoint = Checkpoint.read(trained)
+    checkpoint.config.transform = Transform(image_size=16, crop_margin=0.4)
+    network = CheckpointNetwork(checkpoint)
+    detector = Detector([Member(network, network.contract.crop)], network.contract)
+    plain, generator = Domain.open(packs[1]), np.random.default_rng(0)
+    marks = [tuple((5 + 14 * generator.random(10)).astype(np.float32).tolist()) for _ in plain.records]
+    marked = [replace(r, landmarks=m) for r, m in zip(plain.records, marks, strict=True)]
+    domain = Domain(plain.path, plain.name, Records.of(marked))
+    expected, _ = score_domain(checkpoint.model(), domain, checkpoint.config.transform, torch.device("cpu"))
+    assert np.ptp(expected.score) > 0
+    assert detector_scores(detector, domain).score == pytest.approx(expected.score, abs=1e-5)
+    with pytest.raises(DataError, match="the network sees a crop around the face's landmarks: give the face"):
+        detector_scores(detector, plain)
 
 
 def test_calibration_writes_threshold_and_source_into_an_export(exported, packs, tmp_path):

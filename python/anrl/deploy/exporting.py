@@ -81,11 +81,15 @@ def write_network(network: DeployedNetwork, contract: Contract, path: Path, inpu
     dynamic, static = torch.export.Dim.DYNAMIC, torch.export.Dim.STATIC
     # Sizes that differ from each other and from the network's own: torch takes equal ones for one.
     size = network.preprocessing.size
-    arguments: dict[str, Any] = {"image": torch.zeros(2, size + 6, size + 26, 3, dtype=torch.uint8)}
-    shapes: dict[str, Any] = {"image": {0: dynamic, 1: dynamic, 2: dynamic, 3: static}}
+    arguments = {"image": torch.zeros(2, size + 6, size + 26, 3, dtype=torch.uint8)}
+    names = {"image": {0: "batch", 1: "height", 2: "width"}}
     if input == "image":
         arguments["box"] = torch.tensor([[1, 2, size, size + 1]] * 2)
-        shapes["box"] = {0: dynamic, 1: static}
+        names["box"] = {0: "batch"}
+    shapes = {
+        name: {axis: dynamic if axis in names[name] else static for axis in range(tensor.dim())}
+        for name, tensor in arguments.items()
+    }
     metadata = to_metadata(contract) | {"anrl.input": input}
     try:
         with torch.no_grad(), references_only(), warnings.catch_warnings():
@@ -103,6 +107,7 @@ def write_network(network: DeployedNetwork, contract: Contract, path: Path, inpu
                 verbose=False,
                 input_names=list(arguments),
                 output_names=list(network.outputs),
+                dynamic_shapes=names,
                 custom_translation_table={torch.ops.aten.sigmoid.default: _sigmoid},
             )
     except Exception as error:  # torch's exporter raises exceptions of all kinds
