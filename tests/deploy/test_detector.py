@@ -13,7 +13,8 @@ import skimage.data
 from PIL import Image
 
 import anrl
-from anrl.deploy import Detector, Face, Prediction, Threshold
+from anrl.deploy import Contract, CropRule, Detector, Face, Prediction, Threshold
+from anrl.deploy.detector import Member
 from anrl.errors import ConfigError, DataError
 from support.images import encode, photograph
 
@@ -119,6 +120,19 @@ def test_a_face_detector_can_be_plugged_in(exported):
     assert detector.predict(pixels) == Detector.load(exported).predict(pixels, (170, 60, 280, 190))
     none = Detector.load(exported, find_faces=lambda image: []).predict(pixels)
     assert math.isnan(none.score) and none.verdict is None and none.reason == "no face"
+
+
+@pytest.mark.parametrize("score", [math.nan, math.inf])
+def test_what_is_no_number_is_never_bona_fide(score):
+    detector = Detector([Member(lambda image, region: score, CropRule())], Contract(Threshold(0.5)))
+    prediction = detector.predict(photo())
+    assert prediction.verdict is None and "not a finite number" in prediction.reason
+
+
+def test_a_checkpoint_judges_files_and_views_of_arrays(trained, tmp_path):
+    detector, pixels = Detector.load(trained.parent), photo()
+    (tmp_path / "a.png").write_bytes(encode(pixels[:, ::-1]))
+    assert detector.predict(tmp_path / "a.png") == detector.predict(pixels[:, ::-1])
 
 
 @pytest.mark.parametrize("file", ["exported", "trained"])

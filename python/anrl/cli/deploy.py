@@ -51,7 +51,7 @@ def export(
     max_overexposed: Annotated[
         float, typer.Option(help="Largest fraction of white pixels of a face that gets a verdict.")
     ] = 0.25,
-    license: Annotated[str, typer.Option(help="Licence of the training data.")] = "not stated",
+    license: Annotated[str, typer.Option(help="License of the training data.")] = "not stated",
     check: Annotated[
         Path | None, typer.Option(help="Pack to score through both; prints the largest deviation.")
     ] = None,

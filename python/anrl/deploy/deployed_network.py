@@ -64,7 +64,7 @@ class CheckpointNetwork:
     def __call__(self, image: NDArray[np.uint8], region: Region) -> float:
         """Score a region of an image (H, W, 3)."""
         left, top, right, bottom = region
-        crop = np.ascontiguousarray(image[top:bottom, left:right])
+        crop = image[top:bottom, left:right].copy()  # torch warns of arrays that may not be written to
         with torch.inference_mode():
             (score,) = self._module(torch.from_numpy(crop)[None])
         return float(score)
@@ -84,7 +84,7 @@ def contract_of(
             :func:`anrl.metrics.find_threshold`. Other criteria than "eer" and a number need the validation
             scores in the run's folder.
         limits: Limits of the input.
-        license: Licence of the training data, in words.
+        license: License of the training data, in words.
 
     Raises:
         ValueError: the criterion is unknown.

@@ -163,7 +163,9 @@ class Detector:
         left, top, right, bottom = box_region(face.box, width, height)
         size = min(right - left, bottom - top)
         reason = flaw(image[top:bottom, left:right], size, self.contract.limits)
-        if reason is None and self.threshold is None:
+        if not math.isfinite(score):
+            reason = "the network's output is not a finite number"
+        elif reason is None and self.threshold is None:
             reason = "no threshold: set one with anrl calibrate, or give a number"
         if reason is not None or self.threshold is None:
             return Prediction(score, None, self.threshold, reason)

@@ -43,7 +43,7 @@ def export(
             (N, D, h, w).
         criterion: What sets the threshold; see :func:`anrl.metrics.find_threshold`.
         limits: Limits of the input that a verdict needs.
-        license: Licence of the training data, in words.
+        license: License of the training data, in words.
 
     Returns:
         The file.

@@ -68,7 +68,7 @@ class ExportedNetwork:
         """Score a region of an image (H, W, 3)."""
         left, top, right, bottom = region
         if self._takes_box:
-            inputs = {"image": image[None], "box": np.array([region], np.int64)}
+            inputs = {"image": np.ascontiguousarray(image)[None], "box": np.array([region], np.int64)}
         else:
             inputs = {"image": np.ascontiguousarray(image[top:bottom, left:right])[None]}
         (score,) = self._session.run(["score"], inputs)
