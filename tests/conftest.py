@@ -5,8 +5,12 @@ import os
 import hypothesis
 import pytest
 
+from anrl.config import load_config
 from anrl.data import pack, read_list
+from anrl.deploy import Limits, export
+from anrl.training import train
 from support.images import write_domain
+from support.training import settings
 
 # Every run by hand tries other examples; an automatic one must not fail by chance.
 hypothesis.settings.register_profile("ci", derandomize=True)
@@ -24,3 +28,16 @@ def packs(tmp_path_factory):
         pack(folder / f"{k}.lmdb", read_list(file), root=file.parent)
         paths.append(folder / f"{k}.lmdb")
     return paths
+
+
+@pytest.fixture(scope="session")
+def trained(packs, tmp_path_factory):
+    """The best checkpoint of a run of seconds, to be read only."""
+    return train(load_config(settings(packs, tmp_path_factory.mktemp("run"), epochs=1)))
+
+
+@pytest.fixture(scope="session")
+def exported(trained, tmp_path_factory):
+    """Its export, which takes crops of 16 pixels and more, to be read only."""
+    path = tmp_path_factory.mktemp("exported") / "model.onnx"
+    return export(trained, path, limits=Limits(min_size=16), license="research only")

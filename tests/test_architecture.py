@@ -34,7 +34,7 @@ LAYERS = (
     ("checkpoint",),
     ("evaluation",),
     ("training",),
-    ("experiments",),
+    ("deploy", "experiments"),
     ("plots",),
     ("report",),
     ("cli",),

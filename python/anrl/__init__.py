@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from anrl import (
         config,
         data,
+        deploy,
         errors,
         evaluation,
         experiments,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from anrl.checkpoint import Checkpoint
     from anrl.config import Config, load_config
     from anrl.data import Domain
+    from anrl.deploy import Detector
     from anrl.errors import AnrlError, ConfigError, DataError
     from anrl.evaluation import Evaluation, RunFolder, evaluate
     from anrl.training import train
@@ -44,6 +46,7 @@ _HOMES = {
     "Config": "config",
     "ConfigError": "errors",
     "DataError": "errors",
+    "Detector": "deploy",
     "Domain": "data",
     "Evaluation": "evaluation",
     "RunFolder": "evaluation",
@@ -60,6 +63,7 @@ __all__ = [
     "Config",
     "ConfigError",
     "DataError",
+    "Detector",
     "Domain",
     "Evaluation",
     "RunFolder",
@@ -67,6 +71,7 @@ __all__ = [
     "backend_info",
     "config",
     "data",
+    "deploy",
     "errors",
     "evaluate",
     "evaluation",
@@ -96,7 +101,7 @@ def _check_torch() -> None:
     try:
         installed = sys.modules["torch"].__version__ if "torch" in sys.modules else metadata.version("torch")
     except metadata.PackageNotFoundError:
-        installed = "none"
+        return  # anrl.deploy serves exported models without torch
     if installed.split("+")[0] != built_for:
         raise ImportError(
             f"anrl {__version__} was built for torch {built_for} but this environment has torch {installed}: "

@@ -1,7 +1,8 @@
 """The command line, ``anrl --help``.
 
-Exit codes: 0 done, 1 damage found (``verify``) or another process of the job lost (``train``), 2 a user error
-(the message names the culprit and the remedy), 130 stopped by Ctrl-C.
+Exit codes: 0 done, 1 damage found (``verify``), an attack (``predict``) or another process of the job lost
+(``train``), 2 a user error (the message names the culprit and the remedy), 3 no verdict (``predict``), 130
+stopped by Ctrl-C.
 
 Help must appear at once: commands import torch, and what needs it, inside their functions; the tables whose
 names stand in help texts import neither.
@@ -13,7 +14,7 @@ import warnings
 import typer
 
 from anrl import __version__
-from anrl.cli import data, demo, evaluation, metrics, protocol, report, training
+from anrl.cli import data, demo, deploy, evaluation, metrics, protocol, report, training
 from anrl.cli.console import drop_output, errors
 from anrl.errors import ConfigError, DataError, Interrupted, ProcessLostError
 
@@ -33,6 +34,9 @@ app.command("train")(training.train)
 app.command("eval")(evaluation.evaluate)
 app.command("metrics")(metrics.metrics)
 app.command("multi-metrics")(metrics.multi_metrics)
+app.command("export")(deploy.export)
+app.command("predict")(deploy.predict)
+app.command("calibrate")(deploy.calibrate)
 app.command("protocol")(protocol.protocol)
 app.command("report")(report.report)
 
