@@ -74,10 +74,10 @@ def check_equal(network, transform, path, outputs=("score", "logits", "depth", "
     for photo in photographs():
         batch = np.stack([photo, photo[::-1], photo[:, ::-1]])
         for images in (batch, batch[:1]):
-            found = session.run(list(outputs), {"image": images})
+            results = session.run(list(outputs), {"image": images})
             with torch.inference_mode():
                 expected = module(torch.from_numpy(np.ascontiguousarray(images)))
-            for name, ours, theirs in zip(outputs, found, expected, strict=True):
+            for name, ours, theirs in zip(outputs, results, expected, strict=True):
                 scale = 1 if name == "score" else theirs.abs().max().item()
                 assert np.abs(ours - theirs.numpy()).max() <= 1e-4 * scale, (name, photo.shape)
         scores.append(expected[0].item())
