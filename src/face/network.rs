@@ -103,3 +103,55 @@ impl Memory {
         values
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Network;
+
+    /// First, middle and last number of every output, and the mean of all, as LiteRT 2.3.0 computes them.
+    type Expected = &'static [[f32; 4]];
+
+    const NETWORKS: [(&[u8], Expected); 3] = [
+        (
+            include_bytes!("../../python/anrl/faces/weights/face_detection_short_range.tflite"),
+            &[
+                [0.179_181_56, 0.118_460_53, -18.771_56, 6.237_392_4],
+                [-4.458_375_5, -5.009_041_3, -29.762_087, -4.478_717],
+            ],
+        ),
+        (
+            include_bytes!("../../python/anrl/faces/weights/face_detection_full_range.tflite"),
+            &[
+                [-3.393_759_7, -0.956_316_05, -6.355_887_4, 3.543_354_5],
+                [-7.772_731, -5.467_170_2, -10.061_769, -6.298_794],
+            ],
+        ),
+        (
+            include_bytes!("../../python/anrl/faces/weights/face_landmark.tflite"),
+            &[[99.365_51, 24.698_39, 10.894_05, 62.961_567], [-7.794_492_7; 4]],
+        ),
+    ];
+
+    #[test]
+    fn outputs_are_those_of_litert() {
+        for (bytes, expected) in NETWORKS {
+            let network = Network::from_tflite(bytes).expect("a network");
+            // Twice: memory that is used again must not show.
+            for _ in 0..2 {
+                let outputs = network.run(|y, row| {
+                    let start = y * row.len();
+                    row.iter_mut()
+                        .enumerate()
+                        .for_each(|(i, v)| *v = ((start + i) * 7919 % 256) as f32 / 255.0);
+                });
+                assert_eq!(outputs.len(), expected.len());
+                for (output, expected) in outputs.iter().zip(expected) {
+                    let mean = output.iter().map(|&v| f64::from(v)).sum::<f64>() / output.len() as f64;
+                    let seen = [output[0], output[output.len() / 2], output[output.len() - 1], mean as f32];
+                    let error = seen.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+                    assert!(error < 1e-3, "{seen:?} instead of {expected:?}");
+                }
+            }
+        }
+    }
+}

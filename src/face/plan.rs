@@ -57,7 +57,8 @@ impl Map {
 
     fn of(shape: &[usize]) -> Option<Self> {
         let &[1, height, width, channels] = shape else { return None };
-        let is_sane = [height, width, channels].iter().all(|side| (1..=4096).contains(side));
+        let is_small = |side: &usize| (1..=4096).contains(side);
+        let is_sane = [height, width, channels].iter().all(is_small) && height * width * channels <= 1 << 26;
         is_sane.then_some(Self { height, width, channels })
     }
 }
@@ -121,7 +122,7 @@ impl Block {
 
 /// What a network does at a time.
 pub(super) enum Step {
-    Block(Block),
+    Block(Box<Block>),
     Doubling(Doubling),
 }
 
@@ -230,11 +231,7 @@ impl Lowering<'_> {
             code::ADD => self.sum(operator)?,
             code::RELU => self.activation(first, &[0.0])?,
             code::PRELU => self.activation(first, self.constants[*operator.inputs.get(1)?]?)?,
-            // More channels of zeros: they are stored already, or are added as nothing.
-            code::PAD => match (self.values[first].clone()?, self.shape(first)?, self.shape(out)?) {
-                (value, old, new) if (old.height, old.width) == (new.height, new.width) => value,
-                _ => return None,
-            },
+            code::PAD => self.pad(operator)?,
             code::RESIZE_BILINEAR => self.doubling(operator)?,
             code::RESHAPE => self.values[first].clone()?,
             code::CONCATENATION => {
@@ -319,7 +316,7 @@ impl Lowering<'_> {
                 }
             }
         }
-        self.steps.push(Step::Block(Block {
+        self.steps.push(Step::Block(Box::new(Block {
             slot: number,
             input,
             depthwise,
@@ -333,7 +330,7 @@ impl Lowering<'_> {
             out_slot: self.maps.len(),
             out,
             places: places(out, |x, y| out.place(x, y)),
-        }));
+        })));
         self.maps.push(out);
         Some(Value::Map(self.maps.len() - 1))
     }
@@ -357,6 +354,15 @@ impl Lowering<'_> {
         }));
         self.maps.push(out);
         Some(Value::Map(self.maps.len() - 1))
+    }
+
+    /// Channels of zeros behind the others: they are stored already, or are added as nothing.
+    fn pad(&mut self, operator: &Operator<'_>) -> Option<Value> {
+        let &[first, pads] = &operator.inputs[..] else { return None };
+        // Integers, of which all but the last are zero; read as float32 like all constants.
+        let pads = self.constants[pads]?;
+        let behind = pads.len() == 8 && pads[..7].iter().all(|pad| pad.to_bits() == 0);
+        self.values[first].clone().filter(|_| behind)
     }
 
     fn pool(&mut self, operator: &Operator<'_>) -> Option<Value> {
