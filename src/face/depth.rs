@@ -3,6 +3,9 @@
 use crate::error::DataError;
 use crate::simd::vectorized;
 
+/// Pixels that are written together.
+const LANES: usize = 8;
+
 /// The least depth inside the face; outside it is 0.
 const MIN_DEPTH: f32 = 0.2;
 
@@ -88,51 +91,55 @@ pub fn draw(mesh: &[[f32; 3]], triangles: &[[u16; 3]], corners: [f32; 4], width:
     // Coordinates in which the centers of pixels are whole numbers.
     let place = |&[x, y, z]: &[f32; 3]| [(x - left) * scale[0] - 0.5, (y - top) * scale[1] - 0.5, z];
     let points: Vec<_> = mesh.iter().map(place).collect();
-    out.fill(f32::INFINITY);
-    draw_triangles(&points, triangles, width, out);
-    stretch(out);
+    // Rows end with a vector that no pixel of the map is in, so that whole vectors can be written anywhere.
+    let mut nearest = vec![f32::INFINITY; height * (width + LANES)];
+    draw_triangles(&points, triangles, width, &mut nearest);
+    stretch(&nearest, width, out);
 }
 
 vectorized! {
     /// Keeps the smallest z of all triangles at every pixel.
-    fn draw_triangles<>(points: &[[f32; 3]], triangles: &[[u16; 3]], width: usize, out: &mut [f32]) {
-        let height = out.len() / width;
+    fn draw_triangles<>(points: &[[f32; 3]], triangles: &[[u16; 3]], width: usize, nearest: &mut [f32]) {
         for corners in triangles {
-            draw_triangle(corners.map(|i| points[usize::from(i)]), width, height, out);
+            draw_triangle(corners.map(|i| points[usize::from(i)]), width, nearest);
         }
     }
 }
 
 vectorized! {
     /// Turns z into depth: the nearest is 1, the furthest 0.2, and infinity 0.
-    fn stretch<>(map: &mut [f32]) {
-        const LANES: usize = 16;
+    fn stretch<>(nearest: &[f32], width: usize, out: &mut [f32]) {
         let (mut near, mut far) = ([f32::INFINITY; LANES], [f32::NEG_INFINITY; LANES]);
-        let mut see = |k: usize, z: f32| {
-            near[k] = if z < near[k] { z } else { near[k] };
-            far[k] = if z < f32::INFINITY && z > far[k] { z } else { far[k] };
-        };
-        let (whole, rest) = map.as_chunks::<LANES>();
-        for chunk in whole {
-            for (k, &z) in chunk.iter().enumerate() {
-                see(k, z);
+        let (whole, rest) = nearest.as_chunks::<LANES>();
+        let mut last = [f32::INFINITY; LANES];
+        last[..rest.len()].copy_from_slice(rest);
+        for chunk in whole.iter().chain([&last]) {
+            for k in 0..LANES {
+                let z = chunk[k];
+                near[k] = if z < near[k] { z } else { near[k] };
+                far[k] = if z < f32::INFINITY && z > far[k] { z } else { far[k] };
             }
         }
-        rest.iter().for_each(|&z| see(0, z));
-        let (near, far) = (near.into_iter().fold(f32::INFINITY, f32::min), far.into_iter().fold(f32::NEG_INFINITY, f32::max));
+        let near = near.into_iter().fold(f32::INFINITY, f32::min);
+        let far = far.into_iter().fold(f32::NEG_INFINITY, f32::max);
         let scale = if far > near { (1.0 - MIN_DEPTH) / (far - near) } else { 0.0 };
-        for z in map.iter_mut() {
-            let depth = MIN_DEPTH + (far - *z) * scale;
-            *z = if *z < f32::INFINITY { depth } else { 0.0 };
+        for (out, row) in out.chunks_exact_mut(width).zip(nearest.chunks_exact(width + LANES)) {
+            for (out, &z) in out.iter_mut().zip(row) {
+                let depth = MIN_DEPTH + (far - z) * scale;
+                *out = if z < f32::INFINITY { depth } else { 0.0 };
+            }
         }
     }
 }
 
 /// Keeps the smaller of the triangle's z and the map's at every pixel whose center it covers.
 #[inline(always)]
-fn draw_triangle(mut points: [[f32; 3]; 3], width: usize, height: usize, out: &mut [f32]) {
-    points.sort_unstable_by(|a, b| a[1].total_cmp(&b[1]));
-    let [a, b, c] = points;
+fn draw_triangle([mut a, mut b, mut c]: [[f32; 3]; 3], width: usize, nearest: &mut [f32]) {
+    let order = |p: [f32; 3], q: [f32; 3]| if q[1] < p[1] { (q, p) } else { (p, q) };
+    (a, b) = order(a, b);
+    (b, c) = order(b, c);
+    (a, b) = order(a, b);
+    let height = nearest.len() / (width + LANES);
     let (ab, ac, bc) = (
         [b[0] - a[0], b[1] - a[1], b[2] - a[2]],
         [c[0] - a[0], c[1] - a[1], c[2] - a[2]],
@@ -149,7 +156,7 @@ fn draw_triangle(mut points: [[f32; 3]; 3], width: usize, height: usize, out: &m
     let (long, upper, lower) = (slope(ac[0], ac[1]), slope(ab[0], ab[1]), slope(bc[0], bc[1]));
     let (top, bottom) = (a[1].ceil().max(0.0) as usize, c[1].floor().min(height as f32 - 1.0));
     let mut y = top as f32;
-    for row in out.chunks_exact_mut(width).skip(top) {
+    for row in nearest.chunks_exact_mut(width + LANES).skip(top) {
         if y > bottom {
             break;
         }
@@ -158,13 +165,21 @@ fn draw_triangle(mut points: [[f32; 3]; 3], width: usize, height: usize, out: &m
         let other = if y < b[1] { a[0] + upper * down } else { b[0] + lower * (y - b[1]) };
         let (low, high) = if one < other { (one, other) } else { (other, one) };
         let first = low.ceil().max(0.0);
-        // The number of pixels from the first on; rows are short, so one by one is fastest.
-        let len = (high - first).floor() + 1.0;
-        if len > 0.0 && first < width as f32 {
-            let mut z = a[2] + dx * (first - a[0]) + dy * down;
-            for old in row[first as usize..].iter_mut().take(len as usize) {
-                *old = if z < *old { z } else { *old };
-                z += dx;
+        let len = (high - first).floor().min(width as f32 - 1.0 - first) + 1.0;
+        if len > 0.0 {
+            let start = a[2] + dx * (first - a[0]) + dy * down;
+            // Rows are short, mostly of one vector: fixed lengths spare the branch predictor.
+            let mut done = 0.0;
+            for chunk in row[first as usize..].as_chunks_mut::<LANES>().0 {
+                for (k, old) in chunk.iter_mut().enumerate() {
+                    let x = done + k as f32;
+                    let z = start + dx * x;
+                    *old = if x < len && z < *old { z } else { *old };
+                }
+                done += LANES as f32;
+                if done >= len {
+                    break;
+                }
             }
         }
         y += 1.0;
