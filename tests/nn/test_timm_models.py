@@ -114,6 +114,7 @@ def test_every_parameter_gets_a_gradient(name):
         for name in MODELS
     ],
 )
+@pytest.mark.filterwarnings("ignore:NOTE. The nodes obtained by tracing the model in train mode")
 def test_torch_fx_takes_the_layers_as_nodes(name):
     _, after, x = build(name)
     _, nodes = get_graph_node_names(after)

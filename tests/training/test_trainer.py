@@ -22,7 +22,7 @@ from support.training import cli, settings, stop_after
 
 
 def test_training_learns_and_keeps_a_record(packs, tmp_path):
-    config = load_config(settings(packs, tmp_path / "run", epochs=5))
+    config = load_config(settings(packs, tmp_path / "run", epochs=12))
     seen = []
     best = train(config, lambda done, total, message: seen.append((done, total)))
     log = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]

@@ -147,7 +147,7 @@ def _nearest(key: str, schemas: Mapping[str, type]) -> str:
     parent, _, last = path.rpartition(".")
     beside = [k for k in known if k.rpartition(".")[0] == parent]
     near = [k for k in known if k.split(".")[-1] == last]
-    for some, likeness in ((beside, 0.6), (known, 0.75)):
+    for some, likeness in ((beside, 0.6), (known, 0.8)):
         alike = difflib.get_close_matches(last, [k.split(".")[-1] for k in some], 1, likeness)
         near = near or [k for k in some if k.split(".")[-1] in alike]
     return f"; did you mean {near[0]}?" if near else f"; those there are: {', '.join(beside or known)}"
