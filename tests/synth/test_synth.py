@@ -76,7 +76,9 @@ def test_faces_of_the_users_own(tmp_path):
     for s in range(8):
         (tmp_path / f"faces/person{s}").mkdir(parents=True)
         (tmp_path / f"faces/person{s}/1.png").write_bytes(encode(photograph(50, 40, seed=s)))
+    (tmp_path / ".out.building-1/sim_home").mkdir(parents=True)  # a killed run left it
     synthesize(tmp_path / "out", read_faces(tmp_path / "faces"), clips=2, frames=1)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["faces", "out"]
     records = read_list(tmp_path / "out/sim_home/list.txt")
     assert len(records) == 8 and "given by the user" in (tmp_path / "out/about.json").read_text()
 

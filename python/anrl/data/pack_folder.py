@@ -1,7 +1,6 @@
 """The folder of a pack: built beside its place, renamed when complete, never in place of anything else."""
 
 import contextlib
-import fcntl
 import glob
 import os
 import shutil
@@ -10,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from anrl import _anrl
+from anrl.atomic_io import building_folder
 from anrl.data.records import INDEX_KEY
 from anrl.errors import DataError
 
@@ -27,25 +27,19 @@ def replacing_pack(out: Path, overwrite: bool) -> Iterator[Path]:
         DataError: ``out`` exists and is no pack, or is not to be replaced, or cannot be written.
     """
     out = Path(os.path.realpath(out))
-    building, old = (out.with_name(f".{out.name}.{what}-{os.getpid()}") for what in ("building", "old"))
-    lock = None
+    old = out.with_name(f".{out.name}.old-{os.getpid()}")
     try:
-        _clear(out)
+        _bring_back(out)
         _check(out, overwrite)
-        building.mkdir(parents=True)
-        lock = os.open(building, os.O_RDONLY)
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield building
-        if out.exists():
-            out.rename(old)
-        building.rename(out)
+        with building_folder(out) as building:
+            yield building
+            if out.exists():
+                out.rename(old)
+            building.rename(out)
     except OSError as error:
         raise DataError(f"{out}: {error.strerror or error}") from None
     finally:
-        if lock is not None:
-            os.close(lock)
         with contextlib.suppress(OSError):
-            shutil.rmtree(building, ignore_errors=True)
             if old.exists() and not out.exists():
                 old.rename(out)
             _remove(old)
@@ -69,17 +63,8 @@ def _is_pack(path: Path) -> bool:
         return False
 
 
-def _clear(out: Path) -> None:
-    """Remove what killed runs left beside ``out``, and bring back a pack that one had moved away."""
-    for folder in out.parent.glob(glob.escape(f".{out.name}.building-") + "*"):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            continue  # another process is building
-        finally:
-            os.close(descriptor)
-        shutil.rmtree(folder)
+def _bring_back(out: Path) -> None:
+    """Bring back the pack that a killed run had moved away, or remove it if the run had replaced it."""
     for old in out.parent.glob(glob.escape(f".{out.name}.old-") + "*"):
         if out.exists():
             _remove(old)

