@@ -24,6 +24,7 @@ errors = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 Report = Callable[..., None]
 _SECONDS_BETWEEN_LINES = 30
+_TIME_AND_SPACES = 14
 
 
 def drop_output() -> None:
@@ -34,10 +35,14 @@ def drop_output() -> None:
 
 @contextmanager
 def progress_bar(title: str) -> Iterator[Report]:
-    """Show a progress bar on standard error; yields a function of (done, total, message)."""
+    """Show a progress bar on standard error; yields a function of (done, total, message).
+
+    In a narrow terminal the bar and the message are cut, so that count and time left stay.
+    """
+    bar_width = 40 if errors.width >= 100 else 10
     bar = Progress(
         TextColumn("{task.description}", markup=False),
-        BarColumn(),
+        BarColumn(bar_width),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
         TextColumn("{task.fields[message]}", markup=False),
@@ -50,7 +55,9 @@ def progress_bar(title: str) -> Iterator[Report]:
 
         def report(done: int, total: int, message: str = "") -> None:
             nonlocal last_line
-            bar.update(task, completed=done, total=total, message=message)
+            room = errors.width - len(title) - bar_width - 2 * len(str(total)) - _TIME_AND_SPACES
+            shown = message if len(message) <= room else message[: max(0, room - 1)]
+            bar.update(task, completed=done, total=total, message=shown)
             # A bar that is written to a file shows only when it is done.
             if _IS_FIRST and not errors.is_terminal and time.monotonic() - last_line > _SECONDS_BETWEEN_LINES:
                 last_line = time.monotonic()
