@@ -11,6 +11,9 @@ use crate::image::resize::linear;
 use crate::image::{Image, PixelFormat};
 use crate::simd::vectorized;
 
+/// The longest side of an output, in pixels; an image of that size takes 1.6 GB.
+const MAX_SIDE: usize = 8192;
+
 /// One sample to load.
 #[derive(Debug, Clone, Copy)]
 pub struct Item<'a> {
@@ -139,6 +142,11 @@ impl Transform {
         let depth_size = settings.depth_size.unwrap_or(size / 8);
         if depth_size == 0 {
             return Err(InvalidSetting("depth_size must be positive".into()));
+        }
+        for (name, side) in [("image_size", size), ("depth_size", depth_size)] {
+            if side > MAX_SIDE {
+                return Err(InvalidSetting(format!("{name} must be at most {MAX_SIDE}, not {side}")));
+            }
         }
         let channels = color.channels();
         if mean.len() != channels || std.len() != channels || std.contains(&0.0) {

@@ -136,6 +136,7 @@ def test_a_damaged_sample_is_named(domains, tmp_path):
         ({"batch_size": 0}, "positive"),
         ({"rank": 2, "world_size": 2}, "rank must be from 0 to world_size - 1 = 1"),
         ({"num_threads": 0}, "num_threads"),
+        ({"num_threads": 10**9}, "num_threads must be from 1 to 1024"),
         ({"prefetch": -1}, "prefetch"),
         ({"on_error": "ignore"}, "on_error"),
     ],

@@ -213,3 +213,10 @@ def test_noise_follows_its_seed_and_cutout_is_black():
 def test_wrong_augmentations_are_named(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Transform(**wrong)
+
+
+@pytest.mark.parametrize("name", ["image_size", "depth_size"])
+@pytest.mark.parametrize("side", [8200, 10**9, 2**40])
+def test_sides_that_no_memory_holds_are_refused(name, side):
+    with pytest.raises(ValueError, match=f"{name} must be at most 8192, not {side}"):
+        Transform(**({"image_size": 64} | {name: side}))

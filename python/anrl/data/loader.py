@@ -16,6 +16,9 @@ from anrl.data.transform import Transform
 from anrl.errors import DataError
 
 
+_MAX_THREADS = 1024
+
+
 class DomainBatch(NamedTuple):
     """B samples of one domain."""
 
@@ -123,8 +126,8 @@ class DomainLoader:
             raise ValueError("a loader needs at least one domain")
         if not 0 <= rank < world_size:
             raise ValueError(f"rank must be from 0 to world_size - 1 = {world_size - 1}, not {rank}")
-        if num_threads is not None and num_threads < 1:
-            raise ValueError(f"num_threads must be positive, not {num_threads}")
+        if num_threads is not None and not 1 <= num_threads <= _MAX_THREADS:
+            raise ValueError(f"num_threads must be from 1 to {_MAX_THREADS}, not {num_threads}")
         if prefetch < 0:
             raise ValueError(f"prefetch must not be negative, but is {prefetch}")
         if on_error not in ("raise", "skip"):
