@@ -15,7 +15,6 @@ from anrl.data.domain import Domain
 from anrl.data.transform import Transform
 from anrl.errors import DataError
 
-
 _MAX_THREADS = 1024
 
 
