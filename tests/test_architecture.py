@@ -22,7 +22,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "python" / "anrl"
 
 LAYERS = (
-    ("_anrl", "errors", "atomic_io", "progress"),
+    ("_anrl", "errors", "atomic_io", "lazy", "progress"),
     ("output_folder",),
     ("metrics", "distributed"),
     ("ops",),
@@ -47,7 +47,7 @@ NARROWER = {
     "metrics": {"errors"},
     "data": {"_anrl", "errors", "atomic_io", "progress"},
     "faces": {"_anrl", "errors"},
-    "synth": {"data", "errors", "atomic_io", "progress"},
+    "synth": {"data", "errors", "atomic_io", "lazy", "progress"},
 }
 """Those that import less than their layer allows."""
 

@@ -1,9 +1,9 @@
 """The configuration of a training run."""
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from anrl.config.protocols import protocol_names
+from anrl.lazy import lazy_names
 
 if TYPE_CHECKING:
     from anrl.config.load import load_config
@@ -19,8 +19,4 @@ _HOMES = {
 
 __all__ = ["Config", "DomainConfig", "load_config", "protocol_names", "to_mapping", "to_yaml"]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'anrl.config' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"anrl.config.{_HOMES[name]}"), name)
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

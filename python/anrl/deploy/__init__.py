@@ -4,8 +4,9 @@
 exported model is loaded, onnxruntime. Other names are imported when they are first used.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from anrl.lazy import lazy_names
 
 if TYPE_CHECKING:
     from anrl.deploy.calibration import calibrate
@@ -54,14 +55,4 @@ __all__ = [
     "shipped_descriptions",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'anrl.deploy' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"anrl.deploy.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -3,8 +3,9 @@
 Names are imported when they are first used.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from anrl.lazy import lazy_names
 
 if TYPE_CHECKING:
     from anrl.evaluation.evaluate_checkpoint import evaluate
@@ -20,20 +21,20 @@ if TYPE_CHECKING:
     from anrl.metrics import Evaluation, evaluate_scores
 
 _HOMES = {
-    "Evaluation": "anrl.metrics",
-    "EvaluationFolder": "anrl.evaluation.run_folder",
-    "RunFolder": "anrl.evaluation.run_folder",
-    "Split": "anrl.evaluation.splits",
+    "Evaluation": ".metrics",
+    "EvaluationFolder": "run_folder",
+    "RunFolder": "run_folder",
+    "Split": "splits",
     # The module is not called evaluate: importing it would hide the function.
-    "evaluate": "anrl.evaluation.evaluate_checkpoint",
-    "evaluate_scores": "anrl.metrics",
-    "open_domains": "anrl.evaluation.splits",
-    "read_scores": "anrl.evaluation.score_files",
-    "read_validation_scores": "anrl.evaluation.score_files",
-    "score_domain": "anrl.evaluation.score",
-    "split_sources": "anrl.evaluation.splits",
-    "write_bob_scores": "anrl.evaluation.score_files",
-    "write_scores": "anrl.evaluation.score_files",
+    "evaluate": "evaluate_checkpoint",
+    "evaluate_scores": ".metrics",
+    "open_domains": "splits",
+    "read_scores": "score_files",
+    "read_validation_scores": "score_files",
+    "score_domain": "score",
+    "split_sources": "splits",
+    "write_bob_scores": "score_files",
+    "write_scores": "score_files",
 }
 
 __all__ = [
@@ -52,14 +53,4 @@ __all__ = [
     "write_scores",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'anrl.evaluation' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOMES[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

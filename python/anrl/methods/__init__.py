@@ -4,9 +4,9 @@
 not import torch.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from anrl.lazy import lazy_names
 from anrl.methods.registry import METHODS, MethodEntry, find_method
 
 if TYPE_CHECKING:
@@ -42,8 +42,4 @@ __all__ = [
     "meta_step",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'anrl.methods' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"anrl.methods.{_HOMES[name]}"), name)
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -1,8 +1,8 @@
 """Networks: ANRL's own, any timm or torchvision model as a backbone, and MiniFASNet."""
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from anrl.lazy import lazy_names
 from anrl.models.options import ANRLNetOptions, BackboneOptions, MiniFASNetOptions
 from anrl.models.registry import build_model, model_options
 
@@ -46,14 +46,4 @@ __all__ = [
     "tface_to_anrl",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'anrl.models' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"anrl.models.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -6,9 +6,9 @@ screens of their own, which texture tells apart and brightness or color does not
 the settings of the four domains, ``build`` writes the files.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from anrl.lazy import lazy_names
 from anrl.synth.names import DOMAIN_NAMES
 
 if TYPE_CHECKING:
@@ -27,8 +27,4 @@ _HOMES = {
 
 __all__ = ["DOMAINS", "DOMAIN_NAMES", "LIST_NAME", "Face", "demo_faces", "read_faces", "synthesize"]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'anrl.synth' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"anrl.synth.{_HOMES[name]}"), name)
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)
