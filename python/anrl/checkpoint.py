@@ -43,7 +43,7 @@ class Progress:
 
 @dataclass
 class Checkpoint:
-    """What a checkpoint file holds."""
+    """Contents of a checkpoint file."""
 
     path: Path
     config: Config
@@ -168,7 +168,7 @@ def _sizes(options: Any, channels: int) -> dict[str, Tensor] | None:
 
 
 def _part_of_header(metadata: Mapping[str, str], name: str, path: Path) -> Any:
-    """A part of a checkpoint's header as what it stands for."""
+    """Parse a part of a checkpoint header."""
     text = metadata.get(name)
     try:
         if text is None:
