@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
 from anrl.config.protocols import protocol_file, protocol_names
-from anrl.config.schema import Config, DomainConfig
+from anrl.config.schema import Config, DomainConfig, check_image_size
 from anrl.errors import ConfigError
 from anrl.methods.registry import MethodEntry, find_method
 from anrl.models import model_options
@@ -82,7 +82,9 @@ def _resolve(given: DictConfig) -> Config:
     schema.model = OmegaConf.structured(model_options(model_name))
     if (channels := _section(given, "model").get("in_channels")) is not None:
         defaults.transform = {"color": {3: "rgb", 6: "rgb_hsv"}.get(channels, "rgb_hsv")}
-    config = OmegaConf.to_object(OmegaConf.merge(schema, defaults, given))
+    merged = OmegaConf.merge(schema, defaults, given)
+    check_image_size(merged.transform.image_size)
+    config = OmegaConf.to_object(merged)
     assert isinstance(config, Config)
     return config
 

@@ -77,6 +77,16 @@ class SchedulerConfig:
     """When the scheduler steps."""
 
 
+def check_image_size(size: int) -> None:
+    """Refuse images that no training could hold, before anything is built for them.
+
+    Raises:
+        ConfigError: the side is too long.
+    """
+    if size > LARGEST_IMAGE:
+        raise ConfigError(f"{size} is more than {LARGEST_IMAGE}", key="transform.image_size")
+
+
 @dataclass
 class Config:
     """A training run."""
@@ -165,10 +175,7 @@ class Config:
             raise ConfigError(f"{self.optimizer.ema_decay} is not in [0, 1)", key="optimizer.ema_decay")
         if not 0 <= self.seed < 2**63:
             raise ConfigError(f"{self.seed} is not in [0, 2^63)", key="seed")
-        if self.transform.image_size > LARGEST_IMAGE:
-            raise ConfigError(
-                f"{self.transform.image_size} is more than {LARGEST_IMAGE}", key="transform.image_size"
-            )
+        check_image_size(self.transform.image_size)
         width = getattr(self.model, "width", 1.0)
         if not 0 < width <= WIDEST:
             raise ConfigError(
